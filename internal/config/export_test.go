@@ -1,0 +1,6 @@
+package config
+
+// ParseWeChatApps lets the fuzz test replace the reading of files.
+func ParseWeChatApps(raw string, load func(raw string) (string, error)) ([]WeChatApp, error) {
+	return parseWeChatApps(raw, load)
+}
