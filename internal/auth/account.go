@@ -1,0 +1,135 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// UpdateProfile changes the given members of the profile and returns the user. It returns a *ValidationError,
+// ErrUnauthorized if the user is gone meanwhile, or ErrUnavailable.
+func (s *Service) UpdateProfile(ctx context.Context, c Current, change ProfileChange) (User, error) {
+	var f faults
+	if change.Fullname != nil {
+		checkFullname(&f, *change.Fullname)
+	}
+	if change.Avatar != nil && *change.Avatar != "" {
+		checkAvatar(&f, *change.Avatar)
+	}
+	if change.PhoneNumber != nil && *change.PhoneNumber != "" {
+		checkPhoneNumber(&f, *change.PhoneNumber)
+	}
+	if err := f.err(); err != nil {
+		return User{}, err
+	}
+	user, err := s.cfg.Store.UpdateProfile(ctx, c.User.ID, change)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return User{}, ErrUnauthorized
+	case err != nil:
+		return User{}, fmt.Errorf("update profile: %w", err)
+	}
+	return user, nil
+}
+
+// NewPassword is a change of password by the signed-in user.
+type NewPassword struct {
+	Current              string
+	Password             string
+	PasswordConfirmation string
+}
+
+// ChangePassword replaces the password, ends every session, the current one too, and returns a new one. It returns a
+// *ValidationError, on the current password if that is wrong or there is none to compare with.
+func (s *Service) ChangePassword(ctx context.Context, c Current, in NewPassword, origin Origin) (SignedIn, error) {
+	var f faults
+	if in.Current == "" {
+		f.add(FieldCurrentPassword, Required)
+	}
+	password := s.checkNewPassword(&f, in.Password, in.PasswordConfirmation)
+	if len(f) == 0 {
+		email, _ := parseEmail(c.User.Email)
+		checkPasswordContext(&f, password, c.User.Username, email)
+	}
+	if err := f.err(); err != nil {
+		return SignedIn{}, err
+	}
+	verified, err := s.verifyCurrentPassword(ctx, c, in.Current, origin)
+	if err != nil {
+		return SignedIn{}, err
+	}
+	hash, err := s.cfg.Hasher.Hash(ctx, client(origin), password.normalized)
+	if err != nil {
+		return SignedIn{}, fmt.Errorf("hash password: %w", err)
+	}
+	now := s.cfg.Now().UTC()
+	message := notice(MailPasswordChanged, c.User, origin, now)
+	signedIn, err := s.withSession(origin, now, false, func(session Session) (User, error) {
+		return s.cfg.Store.ChangePassword(ctx, PasswordChange{
+			UserID: c.User.ID, Verified: verified, New: hash, Now: now, Session: session, Notice: message,
+		})
+	})
+	switch {
+	case errors.Is(err, ErrChanged):
+		return SignedIn{}, invalid(FieldCurrentPassword, Invalid)
+	case err != nil:
+		return SignedIn{}, fmt.Errorf("change password: %w", err)
+	}
+	if message != nil {
+		s.cfg.Mailer.Wake()
+	}
+	return signedIn, nil
+}
+
+// DeleteUser removes the signed-in user, after the current password or, for users without one, within 10 minutes of
+// signing in (ErrForbidden later). It returns a *ValidationError if the password is missing or wrong.
+func (s *Service) DeleteUser(ctx context.Context, c Current, currentPassword string, origin Origin) error {
+	_, verified, err := s.cfg.Store.FindUser(ctx, c.User.ID)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return ErrUnauthorized
+	case err != nil:
+		return fmt.Errorf("find user: %w", err)
+	}
+	now := s.cfg.Now().UTC()
+	switch {
+	case verified == "":
+		if now.Sub(c.Session.CreatedAt) > freshSignIn {
+			return ErrForbidden
+		}
+	case currentPassword == "":
+		return invalid(FieldCurrentPassword, Required)
+	default:
+		if verified, err = s.verifyCurrentPassword(ctx, c, currentPassword, origin); err != nil {
+			return err
+		}
+	}
+	err = s.cfg.Store.DeleteUser(ctx, c.User.ID, verified, now)
+	switch {
+	case errors.Is(err, ErrChanged):
+		return invalid(FieldCurrentPassword, Invalid)
+	case err != nil:
+		return fmt.Errorf("delete user: %w", err)
+	}
+	return nil
+}
+
+// verifyCurrentPassword returns the hash that the password belongs to, or a *ValidationError after the same work when
+// it is wrong or the user has none.
+func (s *Service) verifyCurrentPassword(ctx context.Context, c Current, password string, origin Origin) (PasswordHash, error) {
+	_, hash, err := s.cfg.Store.FindUser(ctx, c.User.ID)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return "", ErrUnauthorized
+	case err != nil:
+		return "", fmt.Errorf("find user: %w", err)
+	}
+	verdict, err := s.verifyPassword(ctx, hash, password, origin)
+	if err != nil {
+		return "", err
+	}
+	if !verdict.Match {
+		return "", invalid(FieldCurrentPassword, Invalid)
+	}
+	return hash, nil
+}

@@ -1,0 +1,140 @@
+package auth
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/ideaegg/latchkey/internal/passhash"
+)
+
+// The failures of the Service. Everything else that a method returns is unforeseen, and is to be shown to nobody.
+var (
+	// ErrNotFound says that the thing asked for does not exist, or belongs to somebody else.
+	ErrNotFound = errors.New("not found")
+	// ErrInvalidCredentials says that the caller did not prove who they are. It is the same error after the same work
+	// for an unknown login, a wrong password, an account without a password and a disabled account.
+	ErrInvalidCredentials = errors.New("invalid credentials")
+	// ErrUnauthorized says that a session token is malformed, unknown, expired or revoked; which of these is never said.
+	ErrUnauthorized = errors.New("unauthorized")
+	// ErrForbidden says that the session is genuine but too old for what was asked: sign in again first.
+	ErrForbidden = errors.New("forbidden")
+	// ErrIdentityTaken says that the identity belongs to another user.
+	ErrIdentityTaken = errors.New("identity belongs to another user")
+	// ErrTokenInvalid says that a one-time token or code is unknown, used, expired, or was issued for something else.
+	ErrTokenInvalid = errors.New("one-time token is not valid")
+	// ErrChanged says that a row was changed or deleted by somebody else since the caller read it. Nothing was written.
+	ErrChanged = errors.New("changed meanwhile")
+	// ErrSessionIDTaken says that another node made the same session id in the same millisecond. Nothing was written.
+	ErrSessionIDTaken = errors.New("session id is taken")
+	// ErrUnavailable says that the database cannot be reached or cannot write now. What was acknowledged before is safe.
+	ErrUnavailable = errors.New("storage is unavailable")
+)
+
+// PasswordHash is what the database keeps of a password: a PHC string.
+type PasswordHash = passhash.PasswordHash
+
+// OverloadedError says that too many passwords wait to be hashed; it says when to come back.
+type OverloadedError = passhash.OverloadedError
+
+// ErrHashUnavailable says that the hash was lost with the process that computed it. Nothing was written.
+var ErrHashUnavailable = passhash.ErrUnavailable
+
+// TakenError says which unique names of a user are taken already. Nothing was written.
+type TakenError struct {
+	Username bool
+	Email    bool
+}
+
+func (e *TakenError) Error() string { return "username or e-mail address is taken" }
+
+// FieldCode says what is wrong with one member of the input. The values are those of the outward contract.
+type FieldCode string
+
+// The field codes that the rules of this package produce.
+const (
+	Required    FieldCode = "required"
+	Invalid     FieldCode = "invalid"
+	TooShort    FieldCode = "too_short"
+	TooLong     FieldCode = "too_long"
+	Taken       FieldCode = "taken"
+	Mismatch    FieldCode = "mismatch"
+	TooCommon   FieldCode = "too_common"
+	Reserved    FieldCode = "reserved"
+	Unsupported FieldCode = "unsupported"
+)
+
+// Field names one member of the input, as it is spelled outside.
+type Field string
+
+// The members that the rules of this package judge.
+const (
+	FieldUsername             Field = "username"
+	FieldEmail                Field = "email"
+	FieldPassword             Field = "password"
+	FieldPasswordConfirmation Field = "password_confirmation"
+	FieldCurrentPassword      Field = "current_password"
+	FieldFullname             Field = "fullname"
+	FieldAvatar               Field = "avatar"
+	FieldPhoneNumber          Field = "phone_number"
+	FieldLogin                Field = "login"
+	FieldUID                  Field = "uid"
+	FieldAppID                Field = "app_id"
+	FieldToken                Field = "token"
+	FieldOneTimeCode          Field = "code"
+)
+
+// FieldError is one fault of the input.
+type FieldError struct {
+	Field Field
+	Code  FieldCode
+	// Limit is the bound that was missed, for TooShort and TooLong; 0 otherwise.
+	Limit int
+}
+
+// ValidationError is the input's faults, all of them, in the order of the documented members. Nothing was written.
+type ValidationError struct {
+	Fields []FieldError
+}
+
+func (e *ValidationError) Error() string {
+	parts := make([]string, len(e.Fields))
+	for i, f := range e.Fields {
+		parts[i] = string(f.Field) + " " + string(f.Code)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// faults collects the FieldErrors of one request.
+type faults []FieldError
+
+func (f *faults) add(field Field, code FieldCode) {
+	*f = append(*f, FieldError{Field: field, Code: code})
+}
+
+func (f *faults) addLimit(field Field, code FieldCode, limit int) {
+	*f = append(*f, FieldError{Field: field, Code: code, Limit: limit})
+}
+
+// err returns the collected faults as a *ValidationError, or nil if there are none.
+func (f *faults) err() error {
+	if len(*f) == 0 {
+		return nil
+	}
+	return &ValidationError{Fields: *f}
+}
+
+func invalid(field Field, code FieldCode) error {
+	return &ValidationError{Fields: []FieldError{{Field: field, Code: code}}}
+}
+
+// validation turns the store's answer into what the client is told.
+func (e *TakenError) validation() error {
+	var f faults
+	if e.Username {
+		f.add(FieldUsername, Taken)
+	}
+	if e.Email {
+		f.add(FieldEmail, Taken)
+	}
+	return f.err()
+}

@@ -1,0 +1,67 @@
+package auth
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+const (
+	maxPasswordRunes = 256
+	maxPasswordBytes = 1024
+)
+
+// Password is a password as it is hashed: in NFKC, so that the same keys on two devices give the same bytes.
+// It prints as [redacted].
+type Password struct{ normalized string }
+
+// Format keeps the password out of messages and logs.
+func (Password) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, redacted) }
+
+// normalizePassword returns the password as it is hashed. Nothing is cut off, trimmed or folded.
+func normalizePassword(s string) Password { return Password{norm.NFKC.String(s)} }
+
+// fits says whether the password is one that this service could have stored.
+func (p Password) fits() bool {
+	return len(p.normalized) <= maxPasswordBytes && utf8.RuneCountInString(p.normalized) <= maxPasswordRunes
+}
+
+// checkNewPassword judges a password that is to be set. There are no composition rules (NIST SP 800-63B-4 §3.1.1.2).
+func (s *Service) checkNewPassword(f *faults, password, confirmation string) Password {
+	p := normalizePassword(password)
+	runes := utf8.RuneCountInString(p.normalized)
+	switch {
+	case password == "":
+		f.add(FieldPassword, Required)
+	case runes < s.cfg.PasswordMinLength:
+		f.addLimit(FieldPassword, TooShort, s.cfg.PasswordMinLength)
+	case !p.fits():
+		f.addLimit(FieldPassword, TooLong, maxPasswordRunes)
+	case s.cfg.CommonPassword != nil && s.cfg.CommonPassword(p.normalized):
+		f.add(FieldPassword, TooCommon)
+	}
+	switch {
+	case confirmation == "":
+		f.add(FieldPasswordConfirmation, Required)
+	case confirmation != password:
+		f.add(FieldPasswordConfirmation, Mismatch)
+	}
+	return p
+}
+
+// checkPasswordContext refuses a password that is the user's own name or address: the first thing that anybody tries.
+func checkPasswordContext(f *faults, p Password, username string, email Email) {
+	words := []string{username}
+	if email.Key != "" {
+		words = append(words, email.Key, email.local())
+	}
+	for _, w := range words {
+		if w != "" && strings.EqualFold(p.normalized, w) {
+			f.add(FieldPassword, TooCommon)
+			return
+		}
+	}
+}

@@ -1,0 +1,103 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// RequestReset queues a mail with a link and a code for whoever has this address, and returns nil also when nobody
+// has: who that is, is found out when the mail is written, so the answer and its time tell nothing. It returns a
+// *ValidationError for what is no address at all, or ErrUnavailable.
+func (s *Service) RequestReset(ctx context.Context, address string, origin Origin) error {
+	email, code := parseEmail(address)
+	if code != "" {
+		var f faults
+		f.addLimit(FieldEmail, code, maxEmail)
+		return f.err()
+	}
+	now := s.cfg.Now().UTC()
+	err := s.cfg.Store.QueueMail(ctx, OutboxMessage{
+		Kind: MailResetPassword, Recipient: email.Key, Origin: origin, QueuedAt: now, NotAfter: now.Add(resetTTL),
+	})
+	if err != nil {
+		return fmt.Errorf("queue mail: %w", err)
+	}
+	s.cfg.Mailer.Wake()
+	return nil
+}
+
+// PasswordResetInput is a new password with what the mail proved: Token, or Email and Code.
+type PasswordResetInput struct {
+	Token                string
+	Email                string
+	Code                 string
+	Password             string
+	PasswordConfirmation string
+}
+
+// ResetPassword sets a new password, ends every session and every other outstanding reset, and tells the user by mail.
+// It returns ErrTokenInvalid (with the member that it was in) as a *ValidationError for whatever cannot be used; a
+// refused password leaves token and code usable; of concurrent callers exactly one succeeds.
+func (s *Service) ResetPassword(ctx context.Context, in PasswordResetInput, origin Origin) error {
+	var f faults
+	byToken := in.Token != "" || in.Email == "" && in.Code == ""
+	var email Email
+	if byToken {
+		if in.Token == "" {
+			f.add(FieldToken, Required)
+		}
+	} else {
+		var code FieldCode
+		if email, code = parseEmail(in.Email); code != "" {
+			f.addLimit(FieldEmail, code, maxEmail)
+		}
+		if in.Code == "" {
+			f.add(FieldOneTimeCode, Required)
+		}
+	}
+	password := s.checkNewPassword(&f, in.Password, in.PasswordConfirmation)
+	if err := f.err(); err != nil {
+		return err
+	}
+
+	now := s.cfg.Now().UTC()
+	field := FieldToken
+	var token OneTimeToken
+	var user User
+	var err error
+	if byToken {
+		token, user, err = s.cfg.Store.FindOneTimeToken(ctx, PurposeResetPassword, OneTimeSecret(in.Token).Hash(), now)
+	} else {
+		field = FieldOneTimeCode
+		token, err = s.verifyCode(ctx, client(origin), PurposeResetPassword, email.Key, OneTimeCode(in.Code), now)
+		if err == nil {
+			user, _, err = s.cfg.Store.FindUser(ctx, token.UserID)
+		}
+	}
+	switch {
+	case errors.Is(err, ErrTokenInvalid), errors.Is(err, ErrNotFound):
+		return invalid(field, Invalid)
+	case err != nil:
+		return fmt.Errorf("find reset: %w", err)
+	}
+	known, _ := parseEmail(token.EmailKey)
+	if checkPasswordContext(&f, password, user.Username, known); len(f) > 0 {
+		return f.err()
+	}
+	hash, err := s.cfg.Hasher.Hash(ctx, client(origin), password.normalized)
+	if err != nil {
+		return fmt.Errorf("hash password: %w", err)
+	}
+	err = s.cfg.Store.ResetPassword(ctx, PasswordReset{
+		Token: token, Password: hash, Now: now, Notice: notice(MailPasswordChanged, user, origin, now),
+	})
+	switch {
+	case errors.Is(err, ErrTokenInvalid):
+		return invalid(field, Invalid)
+	case err != nil:
+		return fmt.Errorf("reset password: %w", err)
+	}
+	s.cfg.Mailer.Wake()
+	return nil
+}

@@ -1,0 +1,157 @@
+// Package auth holds the rules of accounts and sessions: who may have which name, what proves a person, when a session
+// ends. It knows nothing of HTTP, SQL or mail; those are adapters around it.
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/ideaegg/latchkey/internal/passhash"
+)
+
+const (
+	usernameHold = 30 * 24 * time.Hour
+	failedHold   = 7 * 24 * time.Hour // time for an operator to look why mail failed
+	// freshSignIn is how long a session counts as a proof of presence for users who have no password to give.
+	freshSignIn = 10 * time.Minute
+)
+
+// MaxSessions is how many sessions a user may have. A Store lets the oldest go, so that a client that signs in at
+// every start cannot fill the table.
+const MaxSessions = 100
+
+// Mailer sends what is in the outbox.
+type Mailer interface {
+	// Wake says that there is a new message. It returns at once.
+	Wake()
+}
+
+// Config is what a Service needs. Store, Hasher, Mailer, PublicURL, PlaceholderDomain and Now are required.
+type Config struct {
+	Store  Store
+	Hasher *passhash.Hasher
+	Mailer Mailer
+	Logger *slog.Logger // nil: slog.Default
+	Now    func() time.Time
+
+	PublicURL         string                       // base of every mailed link, without trailing slash
+	PlaceholderDomain string                       // of generated addresses; nobody can sign up under it
+	PasswordMinLength int                          // code points
+	CommonPassword    func(normalized string) bool // nil: no list
+
+	SessionIdle   time.Duration // a session ends when unused for this long
+	SessionMaxAge time.Duration // and at this age; 0: at no age
+	GuestIdle     time.Duration // the same for guests, who are deleted then
+
+	// WeChatApps are the ids of the configured apps.
+	WeChatApps []string
+	// BelieveBareUID lets anybody sign in as any openid. For development only.
+	BelieveBareUID bool
+}
+
+// Service applies the rules. Its methods are safe for concurrent use.
+type Service struct {
+	cfg  Config
+	ids  sessionIDs
+	uses sessionUses
+}
+
+// New returns a Service; the error names the setting that is missing.
+func New(cfg Config) (*Service, error) {
+	switch {
+	case cfg.Store == nil:
+		return nil, errors.New("auth: no Store")
+	case cfg.Hasher == nil:
+		return nil, errors.New("auth: no Hasher")
+	case cfg.Mailer == nil:
+		return nil, errors.New("auth: no Mailer")
+	case cfg.Now == nil:
+		return nil, errors.New("auth: no Now")
+	case cfg.PublicURL == "":
+		return nil, errors.New("auth: no PublicURL")
+	case cfg.PlaceholderDomain == "":
+		return nil, errors.New("auth: no PlaceholderDomain")
+	case cfg.PasswordMinLength < 1:
+		return nil, errors.New("auth: no PasswordMinLength")
+	case cfg.SessionIdle <= 0 || cfg.GuestIdle <= 0:
+		return nil, errors.New("auth: no SessionIdle or GuestIdle")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	s := &Service{cfg: cfg}
+	s.uses.pending = make(map[SessionID]SessionUse)
+	return s, nil
+}
+
+// Run does the periodic work, writing down which sessions were used and deleting what is over, until ctx ends.
+func (s *Service) Run(ctx context.Context) {
+	flush := time.NewTicker(usesFlushInterval)
+	defer flush.Stop()
+	cleanUp := time.NewTicker(cleanUpInterval)
+	defer cleanUp.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+			defer cancel()
+			s.flushUses(last)
+			return
+		case <-flush.C:
+			s.flushUses(ctx)
+		case <-cleanUp.C:
+			if _, err := s.CleanUp(ctx); err != nil && ctx.Err() == nil {
+				s.cfg.Logger.Warn("clean-up", "error", err)
+			}
+		}
+	}
+}
+
+const (
+	cleanUpInterval = time.Minute
+	cleanUpBatch    = 500 // rows of a kind in one transaction: a few milliseconds of the writer
+)
+
+// CleanUp deletes expired sessions and tokens, guests that nobody can come back to, names whose hold is over and old
+// mail, in small batches until nothing is due. It returns the number of rows.
+func (s *Service) CleanUp(ctx context.Context) (int, error) {
+	now := s.cfg.Now().UTC()
+	due := Due{
+		Now:              now,
+		GuestsBefore:     now.Add(-s.cfg.GuestIdle),
+		DeletedBefore:    now.Add(-usernameHold),
+		FailedMailBefore: now.Add(-failedHold),
+	}
+	total := 0
+	for {
+		n, err := s.cfg.Store.CleanUp(ctx, due, cleanUpBatch)
+		total += n
+		if err != nil {
+			return total, fmt.Errorf("clean up: %w", err)
+		}
+		if n == 0 {
+			return total, nil
+		}
+	}
+}
+
+// Ready returns nil if the database answers.
+func (s *Service) Ready(ctx context.Context) error { return s.cfg.Store.Ping(ctx) }
+
+// client is whom the hash governor bills for a request: one address, or one /64 of IPv6, which is one household's.
+func client(o Origin) string {
+	a := o.Address.Unmap().WithZone("")
+	if a.Is6() {
+		if p, err := a.Prefix(64); err == nil {
+			return p.String()
+		}
+	}
+	if a == (netip.Addr{}) {
+		return ""
+	}
+	return a.String()
+}

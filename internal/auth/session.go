@@ -1,0 +1,174 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// SignedIn is a user with the token of a session that was just made. The token is not kept: this is the only time that
+// it is seen.
+type SignedIn struct {
+	User  User
+	Token SessionToken
+}
+
+// Current is the session that a request came with, and its user.
+type Current struct {
+	Session Session
+	User    User
+}
+
+// Authenticate returns the session that the token belongs to. It returns ErrUnauthorized for a token that is malformed,
+// unknown, expired or revoked, or whose user is not active.
+func (s *Service) Authenticate(ctx context.Context, token SessionToken) (Current, error) {
+	id, err := token.SessionID()
+	if err != nil {
+		return Current{}, err
+	}
+	session, user, err := s.cfg.Store.FindSession(ctx, id)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return Current{}, ErrUnauthorized
+	case err != nil:
+		return Current{}, fmt.Errorf("find session: %w", err)
+	}
+	now := s.cfg.Now().UTC()
+	if !token.Hash().Equal(session.TokenHash) || !now.Before(session.ExpiresAt) || user.Status != StatusActive {
+		return Current{}, ErrUnauthorized
+	}
+	if now.Sub(session.LastUsedAt) >= s.touchInterval(user) {
+		s.uses.add(SessionUse{ID: id, UsedAt: now, ExpiresAt: s.expiry(session.CreatedAt, now, user.Guest)})
+	}
+	return Current{Session: session, User: user}, nil
+}
+
+// newSession makes a session and its token.
+func (s *Service) newSession(origin Origin, now time.Time, guest bool) (Session, SessionToken) {
+	id := s.ids.next(now)
+	token := newSessionToken(id)
+	return Session{
+		ID:         id,
+		TokenHash:  token.Hash(),
+		CreatedAt:  now,
+		LastUsedAt: now,
+		ExpiresAt:  s.expiry(now, now, guest),
+		Origin:     origin,
+	}, token
+}
+
+// withSession calls create with a fresh session, and again with another one when two nodes made the same id at once.
+func (s *Service) withSession(origin Origin, now time.Time, guest bool, create func(Session) (User, error)) (SignedIn, error) {
+	for attempt := 0; ; attempt++ {
+		session, token := s.newSession(origin, now, guest)
+		user, err := create(session)
+		if errors.Is(err, ErrSessionIDTaken) && attempt < 5 {
+			continue
+		}
+		if err != nil {
+			return SignedIn{}, err
+		}
+		return SignedIn{User: user, Token: token}, nil
+	}
+}
+
+func (s *Service) expiry(created, used time.Time, guest bool) time.Time {
+	idle := s.cfg.SessionIdle
+	if guest {
+		idle = s.cfg.GuestIdle
+	}
+	at := used.Add(idle)
+	if end := created.Add(s.cfg.SessionMaxAge); s.cfg.SessionMaxAge > 0 && end.Before(at) {
+		at = end
+	}
+	return at
+}
+
+// touchInterval is how often the use of a session is written down: once a minute, or more often when sessions are so
+// short that a minute would matter.
+func (s *Service) touchInterval(u User) time.Duration {
+	idle := s.cfg.SessionIdle
+	if u.Guest {
+		idle = s.cfg.GuestIdle
+	}
+	return min(time.Minute, idle/4)
+}
+
+// SignOut ends the current session. It is no error if that has ended already.
+func (s *Service) SignOut(ctx context.Context, c Current) error {
+	err := s.cfg.Store.RevokeSession(ctx, c.User.ID, c.Session.ID)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("revoke session: %w", err)
+	}
+	return nil
+}
+
+// ListSessions returns the user's live sessions, newest first, at most 100.
+func (s *Service) ListSessions(ctx context.Context, c Current) ([]Session, error) {
+	list, err := s.cfg.Store.ListSessions(ctx, c.User.ID, s.cfg.Now().UTC())
+	if err != nil {
+		return nil, fmt.Errorf("list sessions: %w", err)
+	}
+	return list, nil
+}
+
+// RevokeSession ends one of the user's sessions, or returns ErrNotFound.
+func (s *Service) RevokeSession(ctx context.Context, c Current, id SessionID) error {
+	if err := s.cfg.Store.RevokeSession(ctx, c.User.ID, id); err != nil {
+		return fmt.Errorf("revoke session: %w", err)
+	}
+	return nil
+}
+
+// RevokeOtherSessions ends all of the user's sessions but the current one.
+func (s *Service) RevokeOtherSessions(ctx context.Context, c Current) error {
+	if err := s.cfg.Store.RevokeOtherSessions(ctx, c.User.ID, c.Session.ID); err != nil {
+		return fmt.Errorf("revoke other sessions: %w", err)
+	}
+	return nil
+}
+
+const (
+	usesFlushInterval = 5 * time.Second
+	maxPendingUses    = 100_000 // 5 MiB; beyond it a use is written a little later
+)
+
+// sessionUses gathers the uses of sessions between two writes, so that being asked costs no write.
+type sessionUses struct {
+	mu      sync.Mutex
+	pending map[SessionID]SessionUse
+}
+
+func (u *sessionUses) add(use SessionUse) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if _, known := u.pending[use.ID]; known || len(u.pending) < maxPendingUses {
+		u.pending[use.ID] = use
+	}
+}
+
+func (u *sessionUses) take() []SessionUse {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	list := make([]SessionUse, 0, len(u.pending))
+	for _, use := range u.pending {
+		list = append(list, use)
+	}
+	clear(u.pending)
+	return list
+}
+
+func (s *Service) flushUses(ctx context.Context) {
+	const batch = 1000
+	list := s.uses.take()
+	for len(list) > 0 {
+		n := min(batch, len(list))
+		if err := s.cfg.Store.TouchSessions(ctx, list[:n]); err != nil {
+			s.cfg.Logger.Warn("write down session uses", "error", err) // the next use is written instead
+			return
+		}
+		list = list[n:]
+	}
+}

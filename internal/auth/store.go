@@ -1,0 +1,156 @@
+package auth
+
+import (
+	"context"
+	"time"
+)
+
+// Store keeps everything that outlives a request. Each method is one atomic use case: it happens whole or not at all,
+// and what it acknowledges is durable and seen by every later call. Uniqueness and races are decided by the database.
+//
+// Every method returns ErrUnavailable (wrapped) when the database cannot be reached or cannot write; a write may then
+// have happened all the same. Deleted users are absent to every method.
+type Store interface {
+	// CreateUser creates the user with its first session, its identity if any, and its mail if any. It returns a
+	// *TakenError if the name or address is taken (of concurrent callers exactly one succeeds), ErrIdentityTaken if the
+	// identity has a user, ErrSessionIDTaken.
+	CreateUser(context.Context, NewUser) (User, error)
+	// UpgradeGuest turns the guest into a full user in place, ends the guest's sessions and creates a new one.
+	// It returns ErrChanged if the user is no guest any more, and otherwise fails as CreateUser does.
+	UpgradeGuest(context.Context, GuestUpgrade) (User, error)
+	// FindLogin returns the user with this name or address and the password hash, "" for a user without one; or ErrNotFound.
+	FindLogin(context.Context, Login) (User, PasswordHash, error)
+	// FindUser returns the user and the password hash, "" for a user without one; or ErrNotFound.
+	FindUser(context.Context, UserID) (User, PasswordHash, error)
+	// FindIdentity returns the user that the identity belongs to, or ErrNotFound.
+	FindIdentity(context.Context, Identity) (User, error)
+	// CreateSession signs an existing user in and ends the user's oldest sessions beyond MaxSessions. It returns
+	// ErrChanged if the user is not active, or if the password is not the one that was verified; ErrSessionIDTaken.
+	CreateSession(context.Context, SignIn) (User, error)
+	// FindSession returns the session and its user, expired or disabled ones too, or ErrNotFound.
+	FindSession(context.Context, SessionID) (Session, User, error)
+	// TouchSessions moves last use and expiry of sessions on, never back. Sessions that are gone are skipped.
+	TouchSessions(context.Context, []SessionUse) error
+	// ListSessions returns the user's sessions that have not expired, newest first, at most MaxSessions.
+	ListSessions(ctx context.Context, user UserID, now time.Time) ([]Session, error)
+	// RevokeSession ends one session of the user; ErrNotFound if the user has none with this id.
+	RevokeSession(context.Context, UserID, SessionID) error
+	// RevokeOtherSessions ends all sessions of the user but one.
+	RevokeOtherSessions(ctx context.Context, user UserID, keep SessionID) error
+	// ChangePassword replaces the password, ends every session and outstanding reset, and creates a new session.
+	// It returns ErrChanged if the password is not the one that was verified, or the user is not active; ErrSessionIDTaken.
+	ChangePassword(context.Context, PasswordChange) (User, error)
+	// UpdateProfile changes the members that are given and returns the user; ErrNotFound if there is none that is active.
+	UpdateProfile(context.Context, UserID, ProfileChange) (User, error)
+	// DeleteUser ends the user's sessions and removes all personal data; the username stays taken until CleanUp.
+	// It returns ErrChanged if the password is not the one that was verified, or the user is not active.
+	DeleteUser(ctx context.Context, user UserID, verified PasswordHash, now time.Time) error
+	// SetStatus lets a user in or keeps them out; sessions are kept. It returns ErrNotFound if there is no such user.
+	SetStatus(context.Context, UserID, Status) error
+	// QueueMail puts one message into the outbox.
+	QueueMail(context.Context, OutboxMessage) error
+	// IssueOneTimeToken stores a token for an active user with the address that it is issued for. One message has one
+	// token: a second attempt to send it replaces the first one's. The oldest of the user and purpose beyond
+	// MaxOutstanding die. It returns ErrChanged if the user is not active or has another address by now.
+	IssueOneTimeToken(context.Context, OneTimeToken) error
+	// FindOneTimeToken returns the token with this hash and its user without using it up; ErrTokenInvalid if it is
+	// absent, expired at now, or of another purpose.
+	FindOneTimeToken(ctx context.Context, purpose Purpose, hash TokenHash, now time.Time) (OneTimeToken, User, error)
+	// AttemptOneTimeCode counts one attempt against every live code of the user with this address and returns those
+	// that may still be compared, at most MaxOutstanding, each at most MaxCodeAttempts times whatever the concurrency.
+	AttemptOneTimeCode(ctx context.Context, purpose Purpose, emailKey string, now time.Time) ([]OneTimeToken, error)
+	// ResetPassword uses up the token, sets the password, marks the address verified, ends every session and every
+	// other outstanding reset, and queues the notice. It returns ErrTokenInvalid if the token is absent or expired, or
+	// the user is gone or has another address; of concurrent callers exactly one succeeds.
+	ResetPassword(context.Context, PasswordReset) error
+	// CleanUp deletes up to limit rows of each kind that is due, and returns how many of all kinds.
+	CleanUp(ctx context.Context, due Due, limit int) (int, error)
+	// Ping returns nil if the database answers.
+	Ping(context.Context) error
+}
+
+// NewUser is a user to be created, with the session that signs them in.
+type NewUser struct {
+	Username string
+	Email    *Email // nil: generated
+	Profile
+	PasswordHash PasswordHash // "": none
+	Guest        bool
+	Identity     *Identity
+	Language     Language
+	Now          time.Time
+	Session      Session // UserID is set by the store
+}
+
+// GuestUpgrade is what a guest becomes. Empty profile members keep what the guest had.
+type GuestUpgrade struct {
+	UserID       UserID
+	Username     string // "": the guest's own
+	Email        *Email // nil: stays generated
+	Profile             // a guest whose fullname is still the old username gets the new one
+	PasswordHash PasswordHash
+	Identity     *Identity
+	Now          time.Time
+	Session      Session
+}
+
+// Login is what a person types to sign in: exactly one of the members is set.
+type Login struct {
+	Username string
+	EmailKey string
+	// GeneratedFor is the username of a generated address; a user with that name and a real address does not match.
+	GeneratedFor string
+}
+
+// SignIn is a new session of a user whose proof was checked.
+type SignIn struct {
+	UserID  UserID
+	Session Session
+	// Verified is the password hash that the proof was checked against, nil when it was no password.
+	Verified *PasswordHash
+	// Rehashed replaces Verified if not empty: the same password under today's parameters.
+	Rehashed PasswordHash
+}
+
+// SessionUse says that a session was used.
+type SessionUse struct {
+	ID        SessionID
+	UsedAt    time.Time
+	ExpiresAt time.Time
+}
+
+// PasswordChange is a new password of a user who gave the current one.
+type PasswordChange struct {
+	UserID   UserID
+	Verified PasswordHash
+	New      PasswordHash
+	Now      time.Time
+	Session  Session
+	Notice   *OutboxMessage // nil: nobody to tell
+}
+
+// ProfileChange is a change of the profile: nil members stay, empty Avatar and PhoneNumber are cleared.
+type ProfileChange struct {
+	Fullname    *string
+	Avatar      *string
+	PhoneNumber *string
+}
+
+// PasswordReset is a new password of a user who has a one-time token.
+type PasswordReset struct {
+	Token    OneTimeToken
+	Password PasswordHash
+	Now      time.Time
+	Notice   *OutboxMessage // nil: nobody to tell
+}
+
+// Due says what CleanUp deletes.
+type Due struct {
+	Now time.Time
+	// GuestsBefore: guests without a session who last signed in before this are deleted.
+	GuestsBefore time.Time
+	// DeletedBefore: usernames of users deleted before this become free.
+	DeletedBefore time.Time
+	// FailedMailBefore: messages that expired before this are forgotten.
+	FailedMailBefore time.Time
+}

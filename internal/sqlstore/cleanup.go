@@ -1,0 +1,37 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ideaegg/latchkey/internal/auth"
+)
+
+// CleanUp implements auth.Store. Each kind is a transaction of its own, so that others get their turn between them.
+func (s *Store) CleanUp(ctx context.Context, due auth.Due, limit int) (int, error) {
+	kinds := []struct {
+		name   string
+		sql    string
+		before time.Time
+	}{
+		{"sessions", deleteExpiredSessions, due.Now},
+		{"one-time tokens", deleteExpiredOneTimeTokens, due.Now},
+		{"guests", deleteUnusedGuests, due.GuestsBefore},
+		{"usernames", deleteHeldUsernames, due.DeletedBefore},
+		{"messages", deleteOldMessages, due.FailedMailBefore},
+	}
+	total := int64(0)
+	for _, k := range kinds {
+		var n int64
+		err := s.engine.write(ctx, func(ctx context.Context, q querier) (err error) {
+			n, err = q.exec(ctx, k.sql, micros(k.before), int64(limit))
+			return err
+		})
+		if err != nil {
+			return int(total), fmt.Errorf("delete %s that are due: %w", k.name, err)
+		}
+		total += n
+	}
+	return int(total), nil
+}

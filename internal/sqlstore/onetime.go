@@ -1,0 +1,135 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ideaegg/latchkey/internal/auth"
+)
+
+// oneTimeTokenRow is a row of oneTimeTokenColumns.
+type oneTimeTokenRow struct {
+	id, messageID, userID, issuedAt, expiresAt int64
+	purpose, emailKey                          string
+	tokenHash, codeHash                        []byte
+}
+
+func (r *oneTimeTokenRow) dest() []any {
+	return []any{&r.id, &r.messageID, &r.userID, &r.purpose, &r.emailKey, &r.tokenHash, &r.codeHash, &r.issuedAt, &r.expiresAt}
+}
+
+func (r *oneTimeTokenRow) token() auth.OneTimeToken {
+	t := auth.OneTimeToken{
+		ID:        auth.OneTimeTokenID(r.id),
+		MessageID: auth.MessageID(r.messageID),
+		UserID:    auth.UserID(r.userID),
+		Purpose:   auth.Purpose(r.purpose),
+		EmailKey:  r.emailKey,
+		IssuedAt:  fromMicros(r.issuedAt),
+		ExpiresAt: fromMicros(r.expiresAt),
+	}
+	copy(t.TokenHash[:], r.tokenHash)
+	copy(t.CodeHash[:], r.codeHash)
+	return t
+}
+
+// IssueOneTimeToken implements auth.Store.
+func (s *Store) IssueOneTimeToken(ctx context.Context, t auth.OneTimeToken) error {
+	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
+		var n int64
+		if err := q.row(ctx, selectUserHasEmail, []any{int64(t.UserID), t.EmailKey}, &n); err != nil {
+			return fmt.Errorf("find user: %w", err)
+		}
+		if n == 0 {
+			return auth.ErrChanged
+		}
+		if _, err := q.exec(ctx, upsertOneTimeToken, int64(t.MessageID), int64(t.UserID), string(t.Purpose), t.EmailKey,
+			t.TokenHash[:], t.CodeHash[:], micros(t.IssuedAt), micros(t.ExpiresAt)); err != nil {
+			return fmt.Errorf("insert token: %w", err)
+		}
+		if _, err := q.exec(ctx, deleteOldestOneTimeTokens, int64(t.UserID), string(t.Purpose), int64(auth.MaxOutstanding)); err != nil {
+			return fmt.Errorf("delete oldest tokens: %w", err)
+		}
+		return nil
+	})
+}
+
+// FindOneTimeToken implements auth.Store.
+func (s *Store) FindOneTimeToken(ctx context.Context, purpose auth.Purpose, hash auth.TokenHash, now time.Time) (auth.OneTimeToken, auth.User, error) {
+	var token oneTimeTokenRow
+	var user userRow
+	err := s.engine.read(ctx, func(ctx context.Context, q querier) error {
+		return q.row(ctx, selectOneTimeToken, []any{hash[:], string(purpose), micros(now)}, append(token.dest(), user.dest()...)...)
+	})
+	switch {
+	case errors.Is(err, errNoRows):
+		return auth.OneTimeToken{}, auth.User{}, auth.ErrTokenInvalid
+	case err != nil:
+		return auth.OneTimeToken{}, auth.User{}, err
+	}
+	return token.token(), s.user(user), nil
+}
+
+// AttemptOneTimeCode implements auth.Store.
+func (s *Store) AttemptOneTimeCode(ctx context.Context, purpose auth.Purpose, emailKey string, now time.Time) ([]auth.OneTimeToken, error) {
+	var list []auth.OneTimeToken
+	err := s.engine.write(ctx, func(ctx context.Context, q querier) error {
+		list = list[:0]
+		args := []any{emailKey, string(purpose), micros(now), int64(auth.MaxCodeAttempts)}
+		return q.rows(ctx, updateOneTimeCodeAttempt, args, func(scan func(...any) error) error {
+			var r oneTimeTokenRow
+			if err := scan(r.dest()...); err != nil {
+				return err
+			}
+			list = append(list, r.token())
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+// ResetPassword implements auth.Store.
+func (s *Store) ResetPassword(ctx context.Context, p auth.PasswordReset) error {
+	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
+		t := p.Token
+		// The user's row first, as everywhere: two transactions that lock in the same order cannot wait for each other.
+		n, err := q.exec(ctx, updateUserResetPassword, int64(t.UserID), t.EmailKey, string(p.Password), micros(p.Now))
+		switch {
+		case err != nil:
+			return fmt.Errorf("update password: %w", err)
+		case n == 0:
+			return auth.ErrTokenInvalid
+		}
+		n, err = q.exec(ctx, deleteOneTimeToken, int64(t.ID), string(t.Purpose), micros(p.Now))
+		switch {
+		case err != nil:
+			return fmt.Errorf("use up token: %w", err)
+		case n == 0:
+			return auth.ErrTokenInvalid
+		}
+		if err := s.endResets(ctx, q, t.UserID, t.EmailKey); err != nil {
+			return err
+		}
+		if _, err := q.exec(ctx, deleteSessionsOfUser, int64(t.UserID)); err != nil {
+			return fmt.Errorf("delete sessions: %w", err)
+		}
+		return s.insertMessage(ctx, q, p.Notice)
+	})
+}
+
+// endResets makes every reset that the user asked for before worthless, also those that are not sent yet.
+func (s *Store) endResets(ctx context.Context, q querier, user auth.UserID, email string) error {
+	if _, err := q.exec(ctx, deleteOneTimeTokensFor, int64(user), string(auth.PurposeResetPassword)); err != nil {
+		return fmt.Errorf("delete tokens: %w", err)
+	}
+	if _, err := q.exec(ctx, deleteMessagesTo, strings.ToLower(email), string(auth.MailResetPassword)); err != nil {
+		return fmt.Errorf("delete queued resets: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,89 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ideaegg/latchkey/internal/auth"
+)
+
+// QueueMail implements auth.Store.
+func (s *Store) QueueMail(ctx context.Context, m auth.OutboxMessage) error {
+	return s.engine.write(ctx, func(ctx context.Context, q querier) error { return s.insertMessage(ctx, q, &m) })
+}
+
+func (s *Store) insertMessage(ctx context.Context, q querier, m *auth.OutboxMessage) error {
+	if m == nil {
+		return nil
+	}
+	var user *int64
+	if m.UserID != 0 {
+		id := int64(m.UserID)
+		user = &id
+	}
+	if _, err := q.exec(ctx, insertMessage, string(m.Kind), user, m.Recipient, string(m.Origin.Language),
+		addressText(m.Origin.Address), m.Origin.UserAgent, micros(m.QueuedAt), micros(m.NotAfter)); err != nil {
+		return fmt.Errorf("insert message: %w", err)
+	}
+	return nil
+}
+
+// LeaseMail returns up to limit messages that are due and makes them due again at until, so that nobody else sends
+// them before; of concurrent callers each gets other messages.
+func (s *Store) LeaseMail(ctx context.Context, now, until time.Time, limit int) ([]auth.OutboxMessage, error) {
+	var list []auth.OutboxMessage
+	err := s.engine.write(ctx, func(ctx context.Context, q querier) error {
+		list = list[:0]
+		return q.rows(ctx, leaseMessages, []any{micros(now), micros(until), int64(limit)}, func(scan func(...any) error) error {
+			var id, queuedAt, notAfter, attempts int64
+			var userID *int64
+			var kind, recipient, language, ip, userAgent string
+			if err := scan(&id, &kind, &userID, &recipient, &language, &ip, &userAgent, &queuedAt, &notAfter, &attempts); err != nil {
+				return err
+			}
+			m := auth.OutboxMessage{
+				ID:        auth.MessageID(id),
+				Kind:      auth.MailKind(kind),
+				Recipient: recipient,
+				Origin:    auth.Origin{Address: parseAddress(ip), UserAgent: userAgent, Language: auth.Language(language)},
+				QueuedAt:  fromMicros(queuedAt),
+				NotAfter:  fromMicros(notAfter),
+				Attempts:  int(attempts),
+			}
+			if userID != nil {
+				m.UserID = auth.UserID(*userID)
+			}
+			list = append(list, m)
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("lease mail: %w", err)
+	}
+	return list, nil
+}
+
+// RemoveMail forgets a message that was sent or has nobody to go to.
+func (s *Store) RemoveMail(ctx context.Context, id auth.MessageID) error {
+	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
+		_, err := q.exec(ctx, deleteMessage, int64(id))
+		return err
+	})
+}
+
+// RetryMail makes a message due again at the given time and notes why.
+func (s *Store) RetryMail(ctx context.Context, id auth.MessageID, at time.Time, why string) error {
+	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
+		_, err := q.exec(ctx, updateMessageRetry, int64(id), micros(at), why)
+		return err
+	})
+}
+
+// FailMail gives a message up and notes why; it stays for the operator to see until CleanUp.
+func (s *Store) FailMail(ctx context.Context, id auth.MessageID, why string) error {
+	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
+		_, err := q.exec(ctx, updateMessageFailed, int64(id), why)
+		return err
+	})
+}

@@ -1,0 +1,172 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ideaegg/latchkey/internal/auth"
+)
+
+const (
+	// postgresWait bounds a whole use case, waiting for a connection included, so that trouble is told within 2 s.
+	postgresWait = 1800 * time.Millisecond
+	// postgresConns is how many connections a node opens at most, unless the URL says pool_max_conns: enough to keep a
+	// database of some cores busy, and few enough for five nodes on a server with the usual limit of 100.
+	postgresConns = 16
+	// postgresRetries is how often a transaction is tried that lost against another one.
+	postgresRetries = 5
+)
+
+// postgresEngine is a PostgreSQL database, 15 or newer, that several nodes may use at once.
+type postgresEngine struct {
+	pool *pgxpool.Pool
+}
+
+// openPostgres connects and brings the schema up to date.
+func openPostgres(ctx context.Context, url string) (*postgresEngine, error) {
+	cfg, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, errors.New("postgres: the URL cannot be read") // pgx' error may quote it, password and all
+	}
+	// Statements are described once a connection and sent without a name: pgbouncer in transaction mode, which may
+	// send the next one to another server connection, knows no prepared statements.
+	cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	cfg.ConnConfig.ConnectTimeout = postgresWait
+	if cfg.ConnConfig.RuntimeParams["application_name"] == "" {
+		cfg.ConnConfig.RuntimeParams["application_name"] = "latchkey"
+	}
+	if !strings.Contains(url, "pool_max_conns") {
+		cfg.MaxConns = postgresConns
+	}
+	if err := migratePostgres(ctx, cfg.ConnConfig); err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("postgres: %w", err)
+	}
+	return &postgresEngine{pool: pool}, nil
+}
+
+func (e *postgresEngine) read(ctx context.Context, f func(context.Context, querier) error) error {
+	ctx, cancel := e.bound(ctx)
+	defer cancel()
+	return f(ctx, postgresQuerier{e.pool})
+}
+
+func (e *postgresEngine) write(ctx context.Context, f func(context.Context, querier) error) error {
+	ctx, cancel := e.bound(ctx)
+	defer cancel()
+	for attempt := 0; ; attempt++ {
+		err := e.transact(ctx, f)
+		if attempt == postgresRetries || !lostRace(err) {
+			return err
+		}
+	}
+}
+
+// bound gives a use case its time. A client that goes away does not end it: pgx would close the connection, and a
+// crowd of impatient clients would cost a reconnect each.
+func (e *postgresEngine) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), postgresWait)
+}
+
+func (e *postgresEngine) transact(ctx context.Context, f func(context.Context, querier) error) error {
+	tx, err := e.pool.Begin(ctx)
+	if err != nil {
+		return classifyPostgres(err)
+	}
+	if err := f(ctx, postgresQuerier{tx}); err != nil {
+		_ = tx.Rollback(ctx) // a connection that cannot is closed, which rolls back too
+		return err
+	}
+	return classifyPostgres(tx.Commit(ctx))
+}
+
+// lostRace says whether the database ended the transaction in favour of another one: 40001 serialization_failure,
+// 40P01 deadlock_detected (PostgreSQL's manual, appendix A).
+func lostRace(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (e.Code == "40001" || e.Code == "40P01")
+}
+
+func (e *postgresEngine) ping(ctx context.Context) error {
+	return e.read(ctx, func(ctx context.Context, q querier) error {
+		var one int64
+		return q.row(ctx, selectOne, nil, &one)
+	})
+}
+
+func (e *postgresEngine) close() error {
+	e.pool.Close()
+	return nil
+}
+
+// postgresQuerier runs statements on a pool or in a transaction.
+type postgresQuerier struct {
+	db interface {
+		Exec(context.Context, string, ...any) (pgconn.CommandTag, error)
+		Query(context.Context, string, ...any) (pgx.Rows, error)
+		QueryRow(context.Context, string, ...any) pgx.Row
+	}
+}
+
+func (q postgresQuerier) exec(ctx context.Context, sql string, args ...any) (int64, error) {
+	tag, err := q.db.Exec(ctx, sql, args...)
+	return tag.RowsAffected(), classifyPostgres(err)
+}
+
+func (q postgresQuerier) row(ctx context.Context, sql string, args []any, dest ...any) error {
+	return classifyPostgres(q.db.QueryRow(ctx, sql, args...).Scan(dest...))
+}
+
+func (q postgresQuerier) rows(ctx context.Context, sql string, args []any, scan func(func(dest ...any) error) error) error {
+	rows, err := q.db.Query(ctx, sql, args...)
+	if err != nil {
+		return classifyPostgres(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return classifyPostgres(rows.Err())
+}
+
+// classifyPostgres marks a unique index's refusal as errUnique, and as auth.ErrUnavailable whatever is the fault of the
+// connection, of the server or of its load. What is left is a fault of this program.
+func classifyPostgres(err error) error {
+	if err == nil || errors.Is(err, errNoRows) {
+		return err
+	}
+	if _, ok := errors.AsType[pgx.ScanArgError](err); ok {
+		return err
+	}
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok { // no answer of the server: no connection, or none in time
+		return fmt.Errorf("%w: %w", auth.ErrUnavailable, err)
+	}
+	if e.Code == "23505" { // unique_violation
+		return fmt.Errorf("%w: %w", errUnique, err)
+	}
+	switch e.Code[:2] { // classes of PostgreSQL's manual, appendix A
+	case "08", // connection exception
+		"25", // read-only after a failover
+		"40", // lost against others again and again
+		"53", // too many connections, disk full
+		"55", // lock not available
+		"57", // shut down, statement timeout
+		"58", // I/O error
+		"XX": // internal error
+		return fmt.Errorf("%w: %w", auth.ErrUnavailable, err)
+	}
+	return err
+}

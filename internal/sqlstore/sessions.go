@@ -1,0 +1,134 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ideaegg/latchkey/internal/auth"
+)
+
+// sessionRow is a row of sessionColumns.
+type sessionRow struct {
+	id, userID, createdAt, lastUsedAt, expiresAt int64
+	tokenHash                                    []byte
+	ip, userAgent                                string
+}
+
+func (r *sessionRow) dest() []any {
+	return []any{&r.id, &r.userID, &r.tokenHash, &r.createdAt, &r.lastUsedAt, &r.expiresAt, &r.ip, &r.userAgent}
+}
+
+func (r *sessionRow) session() auth.Session {
+	s := auth.Session{
+		ID:         auth.SessionID(r.id),
+		UserID:     auth.UserID(r.userID),
+		CreatedAt:  fromMicros(r.createdAt),
+		LastUsedAt: fromMicros(r.lastUsedAt),
+		ExpiresAt:  fromMicros(r.expiresAt),
+		Origin:     auth.Origin{Address: parseAddress(r.ip), UserAgent: r.userAgent},
+	}
+	copy(s.TokenHash[:], r.tokenHash)
+	return s
+}
+
+func (s *Store) insertSession(ctx context.Context, q querier, user auth.UserID, n auth.Session) error {
+	if _, err := q.exec(ctx, insertSession, int64(n.ID), int64(user), n.TokenHash[:], micros(n.CreatedAt), micros(n.LastUsedAt),
+		micros(n.ExpiresAt), addressText(n.Origin.Address), n.Origin.UserAgent); err != nil {
+		return fmt.Errorf("insert session: %w", err)
+	}
+	return nil
+}
+
+// CreateSession implements auth.Store.
+func (s *Store) CreateSession(ctx context.Context, in auth.SignIn) (auth.User, error) {
+	user, err := s.writeUser(ctx, func(ctx context.Context, q querier) (auth.User, error) {
+		sql, args := updateUserSignedIn, []any{int64(in.UserID), micros(in.Session.CreatedAt)}
+		if in.Verified != nil {
+			sql, args = updateUserSignedInWithPassword, append(args, string(*in.Verified), nullable(in.Rehashed))
+		}
+		user, _, err := s.queryUser(ctx, q, auth.ErrChanged, sql, args...)
+		if err != nil {
+			return auth.User{}, fmt.Errorf("update user: %w", err)
+		}
+		if err := s.insertSession(ctx, q, user.ID, in.Session); err != nil {
+			return auth.User{}, err
+		}
+		if _, err := q.exec(ctx, deleteOldestSessions, int64(user.ID), int64(auth.MaxSessions)); err != nil {
+			return auth.User{}, fmt.Errorf("delete oldest sessions: %w", err)
+		}
+		return user, nil
+	})
+	if errors.Is(err, errUnique) {
+		return auth.User{}, auth.ErrSessionIDTaken
+	}
+	return user, err
+}
+
+// FindSession implements auth.Store.
+func (s *Store) FindSession(ctx context.Context, id auth.SessionID) (auth.Session, auth.User, error) {
+	var session sessionRow
+	var user userRow
+	err := s.engine.read(ctx, func(ctx context.Context, q querier) error {
+		return q.row(ctx, selectSession, []any{int64(id)}, append(session.dest(), user.dest()...)...)
+	})
+	switch {
+	case errors.Is(err, errNoRows):
+		return auth.Session{}, auth.User{}, auth.ErrNotFound
+	case err != nil:
+		return auth.Session{}, auth.User{}, err
+	}
+	return session.session(), s.user(user), nil
+}
+
+// TouchSessions implements auth.Store.
+func (s *Store) TouchSessions(ctx context.Context, uses []auth.SessionUse) error {
+	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
+		for _, u := range uses {
+			if _, err := q.exec(ctx, updateSessionUse, int64(u.ID), micros(u.UsedAt), micros(u.ExpiresAt)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// ListSessions implements auth.Store.
+func (s *Store) ListSessions(ctx context.Context, user auth.UserID, now time.Time) ([]auth.Session, error) {
+	var list []auth.Session
+	err := s.engine.read(ctx, func(ctx context.Context, q querier) error {
+		list = list[:0]
+		return q.rows(ctx, selectSessionsOfUser, []any{int64(user), micros(now), int64(auth.MaxSessions)}, func(scan func(...any) error) error {
+			var r sessionRow
+			if err := scan(r.dest()...); err != nil {
+				return err
+			}
+			list = append(list, r.session())
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+// RevokeSession implements auth.Store.
+func (s *Store) RevokeSession(ctx context.Context, user auth.UserID, id auth.SessionID) error {
+	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
+		n, err := q.exec(ctx, deleteSession, int64(id), int64(user))
+		if err == nil && n == 0 {
+			return auth.ErrNotFound
+		}
+		return err
+	})
+}
+
+// RevokeOtherSessions implements auth.Store.
+func (s *Store) RevokeOtherSessions(ctx context.Context, user auth.UserID, keep auth.SessionID) error {
+	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
+		_, err := q.exec(ctx, deleteOtherSessions, int64(user), int64(keep))
+		return err
+	})
+}

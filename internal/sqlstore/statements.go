@@ -1,0 +1,169 @@
+package sqlstore
+
+// One text serves both engines. The test of this package prepares every statement on each.
+
+const selectOne = `SELECT 1`
+
+const (
+	userColumns = `users.id, users.username, users.email, users.email_verified_at, users.fullname, users.avatar, users.phone_number, users.password_hash,
+		users.guest, users.status, users.language, users.created_at`
+
+	selectUserByID = `SELECT ` + userColumns + ` FROM users WHERE users.id = $1 AND users.status <> 2`
+
+	selectUserByUsername = `SELECT ` + userColumns + ` FROM users WHERE users.username = $1 AND users.status <> 2`
+
+	selectUserByEmail = `SELECT ` + userColumns + ` FROM users WHERE users.email_key = $1 AND users.status <> 2`
+
+	selectUserByGeneratedEmail = `SELECT ` + userColumns + ` FROM users
+		WHERE users.username = $1 AND users.email IS NULL AND users.status <> 2`
+
+	selectUserByIdentity = `SELECT ` + userColumns + ` FROM identities JOIN users ON users.id = identities.user_id
+		WHERE identities.provider = $1 AND identities.app_id = $2 AND identities.subject = $3 AND users.status <> 2`
+
+	insertUser = `INSERT INTO users (username, email, email_key, fullname, avatar, phone_number, password_hash,
+			guest, status, language, created_at, signed_in_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $10)
+		RETURNING ` + userColumns
+
+	// $5 is the fullname that was given, or NULL: then a fullname that is still the old username follows it.
+	updateGuestToUser = `UPDATE users SET
+			fullname = COALESCE($5, CASE WHEN fullname = username THEN COALESCE($2, username) ELSE fullname END),
+			username = COALESCE($2, username), email = $3, email_key = $4,
+			avatar = COALESCE($6, avatar), phone_number = COALESCE($7, phone_number),
+			password_hash = $8, guest = 0, signed_in_at = $9
+		WHERE id = $1 AND guest = 1 AND status = 0
+		RETURNING ` + userColumns
+
+	// The two that follow lock the user's row: whoever changes the password at the same time comes before or after.
+	updateUserSignedIn = `UPDATE users SET signed_in_at = $2 WHERE id = $1 AND status = 0 RETURNING ` + userColumns
+
+	updateUserSignedInWithPassword = `UPDATE users SET signed_in_at = $2, password_hash = COALESCE($4, password_hash)
+		WHERE id = $1 AND status = 0 AND password_hash = $3
+		RETURNING ` + userColumns
+
+	updateUserPassword = `UPDATE users SET password_hash = $3, signed_in_at = $4
+		WHERE id = $1 AND status = 0 AND password_hash = $2
+		RETURNING ` + userColumns
+
+	updateUserResetPassword = `UPDATE users SET password_hash = $3, email_verified_at = COALESCE(email_verified_at, $4)
+		WHERE id = $1 AND status = 0 AND email_key = $2`
+
+	updateUserProfile = `UPDATE users SET
+			fullname = COALESCE($2, fullname),
+			avatar = CASE WHEN CAST($3 AS BIGINT) = 1 THEN $4 ELSE avatar END,
+			phone_number = CASE WHEN CAST($5 AS BIGINT) = 1 THEN $6 ELSE phone_number END
+		WHERE id = $1 AND status = 0
+		RETURNING ` + userColumns
+
+	updateUserStatus = `UPDATE users SET status = $2 WHERE id = $1 AND status <> 2`
+
+	updateUserDeleted = `UPDATE users SET status = 2, deleted_at = $3, email = NULL, email_key = NULL, email_verified_at = NULL,
+			fullname = '', avatar = NULL, phone_number = NULL, password_hash = NULL, guest = 0, language = ''
+		WHERE id = $1 AND status = 0 AND password_hash IS NOT DISTINCT FROM $2`
+
+	selectUsernameTaken = `SELECT COUNT(*) FROM users WHERE username = $1 AND id <> $2`
+
+	selectEmailTaken = `SELECT COUNT(*) FROM users WHERE email_key = $1 AND id <> $2`
+)
+
+const (
+	insertIdentity = `INSERT INTO identities (user_id, provider, app_id, subject, created_at) VALUES ($1, $2, $3, $4, $5)`
+
+	deleteIdentitiesOfUser = `DELETE FROM identities WHERE user_id = $1`
+)
+
+const (
+	sessionColumns = `sessions.id, sessions.user_id, sessions.token_hash, sessions.created_at, sessions.last_used_at, sessions.expires_at, sessions.ip, sessions.user_agent`
+
+	insertSession = `INSERT INTO sessions (id, user_id, token_hash, created_at, last_used_at, expires_at, ip, user_agent)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
+
+	// The newest $2 of the user's sessions stay.
+	deleteOldestSessions = `DELETE FROM sessions WHERE user_id = $1 AND id <=
+		(SELECT id FROM sessions WHERE user_id = $1 ORDER BY id DESC LIMIT 1 OFFSET $2)`
+
+	selectSession = `SELECT ` + sessionColumns + `, ` + userColumns + `
+		FROM sessions JOIN users ON users.id = sessions.user_id WHERE sessions.id = $1`
+
+	selectSessionsOfUser = `SELECT ` + sessionColumns + ` FROM sessions
+		WHERE sessions.user_id = $1 AND sessions.expires_at > $2 ORDER BY sessions.id DESC LIMIT $3`
+
+	updateSessionUse = `UPDATE sessions SET last_used_at = $2, expires_at = $3 WHERE id = $1 AND last_used_at < $2`
+
+	deleteSession = `DELETE FROM sessions WHERE id = $1 AND user_id = $2`
+
+	deleteOtherSessions = `DELETE FROM sessions WHERE user_id = $1 AND id <> $2`
+
+	deleteSessionsOfUser = `DELETE FROM sessions WHERE user_id = $1`
+)
+
+const (
+	insertMessage = `INSERT INTO outbox (kind, user_id, recipient, language, ip, user_agent, queued_at, not_after,
+			next_attempt_at, attempts, last_error)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $7, 0, '')`
+
+	// The lease is the next attempt: a worker that dies is followed by another when it is due.
+	leaseMessages = `UPDATE outbox SET next_attempt_at = $2, attempts = attempts + 1
+		WHERE next_attempt_at <= $1 AND id IN
+			(SELECT id FROM outbox WHERE next_attempt_at <= $1 ORDER BY next_attempt_at LIMIT $3)
+		RETURNING id, kind, user_id, recipient, language, ip, user_agent, queued_at, not_after, attempts`
+
+	deleteMessage = `DELETE FROM outbox WHERE id = $1`
+
+	updateMessageRetry = `UPDATE outbox SET next_attempt_at = $2, last_error = $3 WHERE id = $1`
+
+	updateMessageFailed = `UPDATE outbox SET next_attempt_at = NULL, last_error = $2 WHERE id = $1`
+
+	deleteMessagesOfUser = `DELETE FROM outbox WHERE user_id = $1`
+
+	deleteMessagesTo = `DELETE FROM outbox WHERE recipient = $1 AND kind = $2`
+)
+
+const (
+	oneTimeTokenColumns = `one_time_tokens.id, one_time_tokens.message_id, one_time_tokens.user_id, one_time_tokens.purpose, one_time_tokens.email_key, one_time_tokens.token_hash, one_time_tokens.code_hash, one_time_tokens.issued_at, one_time_tokens.expires_at`
+
+	upsertOneTimeToken = `INSERT INTO one_time_tokens (message_id, user_id, purpose, email_key, token_hash, code_hash,
+			code_attempts, issued_at, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8)
+		ON CONFLICT (message_id) DO UPDATE SET token_hash = excluded.token_hash, code_hash = excluded.code_hash, code_attempts = 0`
+
+	selectUserHasEmail = `SELECT COUNT(*) FROM users WHERE id = $1 AND status = 0 AND email_key = $2`
+
+	// The newest $3 of the user's tokens for the purpose stay.
+	deleteOldestOneTimeTokens = `DELETE FROM one_time_tokens WHERE user_id = $1 AND purpose = $2 AND id NOT IN
+		(SELECT id FROM one_time_tokens WHERE user_id = $1 AND purpose = $2 ORDER BY issued_at DESC, id DESC LIMIT $3)`
+
+	selectOneTimeToken = `SELECT ` + oneTimeTokenColumns + `, ` + userColumns + `
+		FROM one_time_tokens JOIN users ON users.id = one_time_tokens.user_id
+		WHERE one_time_tokens.token_hash = $1 AND one_time_tokens.purpose = $2 AND one_time_tokens.expires_at > $3 AND users.status = 0`
+
+	updateOneTimeCodeAttempt = `UPDATE one_time_tokens SET code_attempts = code_attempts + 1
+		WHERE email_key = $1 AND purpose = $2 AND expires_at > $3 AND code_attempts < $4
+		RETURNING ` + oneTimeTokenColumns
+
+	deleteOneTimeToken = `DELETE FROM one_time_tokens WHERE id = $1 AND purpose = $2 AND expires_at > $3`
+
+	deleteOneTimeTokensFor = `DELETE FROM one_time_tokens WHERE user_id = $1 AND purpose = $2`
+
+	deleteOneTimeTokensOfUser = `DELETE FROM one_time_tokens WHERE user_id = $1`
+)
+
+// What is due is deleted in batches of $2; the condition stands twice because a row may change between the two looks.
+const (
+	deleteExpiredSessions = `DELETE FROM sessions WHERE expires_at <= $1 AND id IN
+		(SELECT id FROM sessions WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)`
+
+	deleteExpiredOneTimeTokens = `DELETE FROM one_time_tokens WHERE id IN
+		(SELECT id FROM one_time_tokens WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)`
+
+	deleteUnusedGuests = `DELETE FROM users WHERE guest = 1 AND id IN
+		(SELECT users.id FROM users WHERE users.guest = 1 AND users.signed_in_at <= $1
+			AND NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.user_id = users.id)
+			ORDER BY users.signed_in_at LIMIT $2)`
+
+	deleteHeldUsernames = `DELETE FROM users WHERE id IN
+		(SELECT id FROM users WHERE deleted_at IS NOT NULL AND deleted_at <= $1 ORDER BY deleted_at LIMIT $2)`
+
+	deleteOldMessages = `DELETE FROM outbox WHERE id IN
+		(SELECT id FROM outbox WHERE not_after <= $1 ORDER BY not_after LIMIT $2)`
+)

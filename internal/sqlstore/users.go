@@ -1,0 +1,246 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ideaegg/latchkey/internal/auth"
+)
+
+// userRow is a row of userColumns.
+type userRow struct {
+	id                       int64
+	username                 string
+	email                    *string
+	emailVerifiedAt          *int64
+	fullname                 string
+	avatar, phone            *string
+	passwordHash             *string
+	guest, status, createdAt int64
+	language                 string
+}
+
+func (r *userRow) dest() []any {
+	return []any{
+		&r.id, &r.username, &r.email, &r.emailVerifiedAt, &r.fullname, &r.avatar, &r.phone, &r.passwordHash,
+		&r.guest, &r.status, &r.language, &r.createdAt,
+	}
+}
+
+func (s *Store) user(r userRow) auth.User {
+	u := auth.User{
+		ID:             auth.UserID(r.id),
+		Username:       r.username,
+		Email:          text(r.email),
+		EmailGenerated: r.email == nil,
+		EmailVerified:  r.emailVerifiedAt != nil,
+		Fullname:       r.fullname,
+		Avatar:         text(r.avatar),
+		PhoneNumber:    text(r.phone),
+		Guest:          r.guest == 1,
+		Status:         auth.Status(r.status),
+		Language:       auth.Language(r.language),
+		CreatedAt:      fromMicros(r.createdAt),
+	}
+	if u.EmailGenerated {
+		u.Email = u.Username + "@" + s.placeholder
+	}
+	return u
+}
+
+// queryUser runs a statement that returns userColumns; no row is the error absent.
+func (s *Store) queryUser(ctx context.Context, q querier, absent error, sql string, args ...any) (auth.User, auth.PasswordHash, error) {
+	var r userRow
+	switch err := q.row(ctx, sql, args, r.dest()...); {
+	case errors.Is(err, errNoRows):
+		return auth.User{}, "", absent
+	case err != nil:
+		return auth.User{}, "", err
+	}
+	return s.user(r), auth.PasswordHash(text(r.passwordHash)), nil
+}
+
+// findUser is queryUser outside a transaction.
+func (s *Store) findUser(ctx context.Context, sql string, args ...any) (user auth.User, hash auth.PasswordHash, err error) {
+	err = s.engine.read(ctx, func(ctx context.Context, q querier) error {
+		user, hash, err = s.queryUser(ctx, q, auth.ErrNotFound, sql, args...)
+		return err
+	})
+	if err != nil {
+		return auth.User{}, "", err
+	}
+	return user, hash, nil
+}
+
+// FindUser implements auth.Store.
+func (s *Store) FindUser(ctx context.Context, id auth.UserID) (auth.User, auth.PasswordHash, error) {
+	return s.findUser(ctx, selectUserByID, int64(id))
+}
+
+// FindLogin implements auth.Store.
+func (s *Store) FindLogin(ctx context.Context, login auth.Login) (auth.User, auth.PasswordHash, error) {
+	switch {
+	case login.EmailKey != "":
+		return s.findUser(ctx, selectUserByEmail, login.EmailKey)
+	case login.GeneratedFor != "":
+		return s.findUser(ctx, selectUserByGeneratedEmail, login.GeneratedFor)
+	}
+	return s.findUser(ctx, selectUserByUsername, login.Username)
+}
+
+// FindIdentity implements auth.Store.
+func (s *Store) FindIdentity(ctx context.Context, i auth.Identity) (auth.User, error) {
+	user, _, err := s.findUser(ctx, selectUserByIdentity, i.Provider, i.AppID, i.Subject)
+	return user, err
+}
+
+// CreateUser implements auth.Store.
+func (s *Store) CreateUser(ctx context.Context, n auth.NewUser) (auth.User, error) {
+	address, key := emailParams(n.Email)
+	user, err := s.writeUser(ctx, func(ctx context.Context, q querier) (auth.User, error) {
+		user, _, err := s.queryUser(ctx, q, auth.ErrChanged, insertUser, n.Username, address, key, n.Fullname,
+			nullable(n.Avatar), nullable(n.PhoneNumber), nullable(n.PasswordHash), flag(n.Guest), string(n.Language), micros(n.Now))
+		if err != nil {
+			return auth.User{}, fmt.Errorf("insert user: %w", err)
+		}
+		return user, s.addWaysIn(ctx, q, user.ID, n.Identity, n.Session, n.Now)
+	})
+	if errors.Is(err, errUnique) {
+		return auth.User{}, s.whatIsTaken(ctx, 0, n.Username, n.Email, n.Identity)
+	}
+	return user, err
+}
+
+// UpgradeGuest implements auth.Store.
+func (s *Store) UpgradeGuest(ctx context.Context, g auth.GuestUpgrade) (auth.User, error) {
+	address, key := emailParams(g.Email)
+	user, err := s.writeUser(ctx, func(ctx context.Context, q querier) (auth.User, error) {
+		user, _, err := s.queryUser(ctx, q, auth.ErrChanged, updateGuestToUser, int64(g.UserID), nullable(g.Username), address, key,
+			nullable(g.Fullname), nullable(g.Avatar), nullable(g.PhoneNumber), nullable(g.PasswordHash), micros(g.Now))
+		if err != nil {
+			return auth.User{}, fmt.Errorf("update guest: %w", err)
+		}
+		if _, err := q.exec(ctx, deleteSessionsOfUser, int64(g.UserID)); err != nil {
+			return auth.User{}, fmt.Errorf("delete sessions: %w", err)
+		}
+		return user, s.addWaysIn(ctx, q, user.ID, g.Identity, g.Session, g.Now)
+	})
+	if errors.Is(err, errUnique) {
+		return auth.User{}, s.whatIsTaken(ctx, g.UserID, g.Username, g.Email, g.Identity)
+	}
+	return user, err
+}
+
+func emailParams(e *auth.Email) (address, key *string) {
+	if e == nil {
+		return nil, nil
+	}
+	return &e.Address, &e.Key
+}
+
+// addWaysIn adds the identity, if any, and the first session of a user.
+func (s *Store) addWaysIn(ctx context.Context, q querier, user auth.UserID, identity *auth.Identity, session auth.Session, now time.Time) error {
+	if identity != nil {
+		if _, err := q.exec(ctx, insertIdentity, int64(user), identity.Provider, identity.AppID, identity.Subject, micros(now)); err != nil {
+			return fmt.Errorf("insert identity: %w", err)
+		}
+	}
+	return s.insertSession(ctx, q, user, session)
+}
+
+// whatIsTaken finds out after a unique index refused a row which of the names it was. The session's id is left when
+// it was none of them; a name that became free meanwhile looks like that too, and another try is right for both.
+func (s *Store) whatIsTaken(ctx context.Context, self auth.UserID, username string, email *auth.Email, identity *auth.Identity) error {
+	if identity != nil {
+		_, err := s.FindIdentity(ctx, *identity)
+		switch {
+		case err == nil:
+			return auth.ErrIdentityTaken
+		case !errors.Is(err, auth.ErrNotFound):
+			return err
+		}
+	}
+	var names, addresses int64
+	err := s.engine.read(ctx, func(ctx context.Context, q querier) error {
+		if err := q.row(ctx, selectUsernameTaken, []any{username, int64(self)}, &names); err != nil {
+			return err
+		}
+		if email == nil {
+			return nil
+		}
+		return q.row(ctx, selectEmailTaken, []any{email.Key, int64(self)}, &addresses)
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("find what is taken: %w", err)
+	case names == 0 && addresses == 0:
+		return auth.ErrSessionIDTaken
+	}
+	return &auth.TakenError{Username: names > 0, Email: addresses > 0}
+}
+
+// UpdateProfile implements auth.Store.
+func (s *Store) UpdateProfile(ctx context.Context, id auth.UserID, c auth.ProfileChange) (auth.User, error) {
+	return s.writeUser(ctx, func(ctx context.Context, q querier) (auth.User, error) {
+		user, _, err := s.queryUser(ctx, q, auth.ErrNotFound, updateUserProfile, int64(id), c.Fullname,
+			flag(c.Avatar != nil), nullable(text(c.Avatar)), flag(c.PhoneNumber != nil), nullable(text(c.PhoneNumber)))
+		return user, err
+	})
+}
+
+// ChangePassword implements auth.Store.
+func (s *Store) ChangePassword(ctx context.Context, c auth.PasswordChange) (auth.User, error) {
+	user, err := s.writeUser(ctx, func(ctx context.Context, q querier) (auth.User, error) {
+		user, _, err := s.queryUser(ctx, q, auth.ErrChanged, updateUserPassword,
+			int64(c.UserID), string(c.Verified), string(c.New), micros(c.Now))
+		if err != nil {
+			return auth.User{}, fmt.Errorf("update password: %w", err)
+		}
+		if err := s.endResets(ctx, q, user.ID, user.Email); err != nil {
+			return auth.User{}, err
+		}
+		if _, err := q.exec(ctx, deleteSessionsOfUser, int64(user.ID)); err != nil {
+			return auth.User{}, fmt.Errorf("delete sessions: %w", err)
+		}
+		if err := s.insertSession(ctx, q, user.ID, c.Session); err != nil {
+			return auth.User{}, err
+		}
+		return user, s.insertMessage(ctx, q, c.Notice)
+	})
+	if errors.Is(err, errUnique) {
+		return auth.User{}, auth.ErrSessionIDTaken
+	}
+	return user, err
+}
+
+// DeleteUser implements auth.Store.
+func (s *Store) DeleteUser(ctx context.Context, id auth.UserID, verified auth.PasswordHash, now time.Time) error {
+	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
+		n, err := q.exec(ctx, updateUserDeleted, int64(id), nullable(verified), micros(now))
+		switch {
+		case err != nil:
+			return fmt.Errorf("update user: %w", err)
+		case n == 0:
+			return auth.ErrChanged
+		}
+		for _, sql := range []string{deleteSessionsOfUser, deleteIdentitiesOfUser, deleteOneTimeTokensOfUser, deleteMessagesOfUser} {
+			if _, err := q.exec(ctx, sql, int64(id)); err != nil {
+				return fmt.Errorf("delete what belongs to the user: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+// SetStatus implements auth.Store.
+func (s *Store) SetStatus(ctx context.Context, id auth.UserID, status auth.Status) error {
+	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
+		n, err := q.exec(ctx, updateUserStatus, int64(id), int64(status))
+		if err == nil && n == 0 {
+			return auth.ErrNotFound
+		}
+		return err
+	})
+}
