@@ -1,0 +1,135 @@
+package web
+
+import (
+	"net/http"
+
+	"github.com/ideaegg/latchkey"
+	"github.com/ideaegg/latchkey/internal/auth"
+)
+
+func (s *Server) signUp(c *call) error {
+	var username, email, password, confirmation text
+	if err := c.decode(
+		member{"username", &username},
+		member{"email", &email},
+		member{"password", &password},
+		member{"password_confirmation", &confirmation},
+	); err != nil {
+		return err
+	}
+	in := auth.SignUp{
+		Username: username.value, Email: email.value, Password: password.value, PasswordConfirmation: confirmation.value,
+	}
+	signedIn, err := s.cfg.Service.SignUp(c.r.Context(), in, c.current, c.origin())
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, wireSignedIn(signedIn))
+}
+
+func (s *Server) signIn(c *call) error {
+	var login, password text
+	if err := c.decode(member{"login", &login}, member{"password", &password}); err != nil {
+		return err
+	}
+	signedIn, err := s.cfg.Service.SignIn(c.r.Context(), login.value, password.value, c.origin())
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, wireSignedIn(signedIn))
+}
+
+func (s *Server) signInWith(c *call) error {
+	if c.wildcard != "wechat" {
+		return &fieldsError{fields: []latchkey.FieldError{{Field: "provider", Code: latchkey.FieldUnsupported}}}
+	}
+	var uid, appID, username, email, fullname, avatar, phone text
+	if err := c.decode(
+		member{"uid", &uid},
+		member{"app_id", &appID},
+		member{"username", &username},
+		member{"email", &email},
+		member{"fullname", &fullname},
+		member{"avatar", &avatar},
+		member{"phone_number", &phone},
+	); err != nil {
+		return err
+	}
+	trusted, err := c.fromTrustedBackend()
+	if err != nil {
+		return err
+	}
+	in := auth.WeChatSignIn{
+		UID: uid.value, AppID: appID.value, Username: username.value, Email: email.value,
+		Profile:            auth.Profile{Fullname: fullname.value, Avatar: avatar.value, PhoneNumber: phone.value},
+		FromTrustedBackend: trusted,
+	}
+	signedIn, err := s.cfg.Service.SignInWithWeChat(c.r.Context(), in, c.current, c.origin())
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, latchkey.SignedInWithWeChat{
+		SignedIn: wireSignedIn(signedIn), Avatar: orNull(signedIn.User.Avatar), PhoneNumber: orNull(signedIn.User.PhoneNumber),
+	})
+}
+
+func (s *Server) signUpTemporarily(c *call) error {
+	if err := c.decodeOptional(); err != nil {
+		return err
+	}
+	signedIn, err := s.cfg.Service.SignUpGuest(c.r.Context(), c.origin())
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, wireSignedIn(signedIn))
+}
+
+func (s *Server) requestReset(c *call) error {
+	var email text
+	if err := c.decode(member{"email", &email}); err != nil {
+		return err
+	}
+	if err := s.cfg.Service.RequestReset(c.r.Context(), email.value, c.origin()); err != nil {
+		return err
+	}
+	return c.noContent()
+}
+
+func (s *Server) resetPassword(c *call) error {
+	var token, email, code, password, confirmation text
+	if err := c.decode(
+		member{"token", &token},
+		member{"email", &email},
+		member{"code", &code},
+		member{"password", &password},
+		member{"password_confirmation", &confirmation},
+	); err != nil {
+		return err
+	}
+	in := auth.PasswordResetInput{
+		Token: token.value, Email: email.value, Code: code.value,
+		Password: password.value, PasswordConfirmation: confirmation.value,
+	}
+	if err := s.cfg.Service.ResetPassword(c.r.Context(), in, c.origin()); err != nil {
+		return err
+	}
+	return c.noContent()
+}
+
+func wireSignedIn(in auth.SignedIn) latchkey.SignedIn {
+	return latchkey.SignedIn{
+		ID:           int64(in.User.ID),
+		Username:     in.User.Username,
+		Email:        in.User.Email,
+		Fullname:     in.User.Fullname,
+		PrivateToken: in.Token.Reveal(),
+		CreatedAt:    latchkey.Time(in.User.CreatedAt),
+	}
+}
+
+func orNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}

@@ -1,0 +1,88 @@
+package web
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/ideaegg/latchkey/internal/auth"
+)
+
+// call is one request on its way through the server.
+type call struct {
+	w      responseWriter
+	r      *http.Request
+	server *Server
+	id     string // X-Request-Id
+	began  time.Time
+	route  *route // nil until it is found
+	// wildcard is the part of the path that the route's {…} stands for.
+	wildcard string
+	// current is the session that the request came with; nil without one.
+	current *auth.Current
+	address netip.Addr
+}
+
+// step is one link of the chain that a call goes through.
+type step func(*call)
+
+// origin is where the request came from, for the rules and for the user's list of devices.
+func (c *call) origin() auth.Origin {
+	return auth.Origin{
+		Address:   c.address,
+		UserAgent: auth.CleanUserAgent(c.r.UserAgent()),
+		Language:  c.language(),
+	}
+}
+
+// language is the one that Accept-Language asks for.
+func (c *call) language() auth.Language { return negotiate(c.r.Header.Get("Accept-Language")) }
+
+// json answers with a body.
+func (c *call) json(status int, body any) error {
+	b, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("encode answer: %w", err)
+	}
+	c.w.Header().Set("Content-Type", "application/json")
+	c.w.WriteHeader(status)
+	_, _ = c.w.Write(b) // the client is gone: there is nobody to tell
+	return nil
+}
+
+// noContent answers 204.
+func (c *call) noContent() error {
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func newRequestID() string { return rand.Text()[:20] } // 100 bits
+
+// responseWriter remembers what was answered.
+type responseWriter struct {
+	http.ResponseWriter
+	status int
+	bytes  int
+}
+
+func (w *responseWriter) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *responseWriter) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(b)
+	w.bytes += n
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

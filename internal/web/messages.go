@@ -1,0 +1,127 @@
+package web
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/ideaegg/latchkey"
+	"github.com/ideaegg/latchkey/internal/auth"
+)
+
+// messageKey names a message that does not follow from a member and its code.
+type messageKey string
+
+const (
+	msgUnauthorized       messageKey = "unauthorized"
+	msgInvalidCredentials messageKey = "invalid_credentials"
+	msgForbidden          messageKey = "forbidden"
+	msgNoRoute            messageKey = "no_route"
+	msgNotFound           messageKey = "not_found"
+	msgMethod             messageKey = "method"
+	msgIdentityTaken      messageKey = "identity_taken"
+	msgTokenConflict      messageKey = "token_conflict"
+	msgBadJSON            messageKey = "bad_json"
+	msgBadRequest         messageKey = "bad_request"
+	msgTooLarge           messageKey = "too_large"
+	msgMediaType          messageKey = "media_type"
+	msgNotText            messageKey = "not_text" // takes the member's label
+)
+
+// translated is one text in English and in Simplified Chinese.
+type translated struct{ en, zh string }
+
+func (t translated) in(l auth.Language) string {
+	if l == auth.SimplifiedChinese {
+		return t.zh
+	}
+	return t.en
+}
+
+var messages = map[messageKey]translated{
+	msgUnauthorized:       {"401 Unauthorized", "401 Unauthorized"}, // the contract's words, in every language
+	msgInvalidCredentials: {"Login or password is wrong.", "账号或密码错误。"},
+	msgForbidden:          {"Please sign in again first.", "请先重新登录。"},
+	msgNoRoute:            {"There is nothing at this path.", "该路径不存在。"},
+	msgNotFound:           {"There is no such thing.", "该内容不存在。"},
+	msgMethod:             {"This path does not take this method.", "该路径不支持此请求方法。"},
+	msgIdentityTaken:      {"This WeChat account belongs to another user.", "该微信账号已属于其他用户。"},
+	msgTokenConflict:      {"The request carries two different tokens.", "请求中包含两个不同的令牌。"},
+	msgBadJSON:            {"The body must be one JSON object in UTF-8, with each member once and spelled as documented.", "请求体必须是一个 UTF-8 编码的 JSON 对象，每个字段只出现一次，且大小写与文档一致。"},
+	msgBadRequest:         {"The request could not be read.", "无法读取该请求。"},
+	msgTooLarge:           {"The body may have at most 16 KiB.", "请求体不能超过 16 KiB。"},
+	msgMediaType:          {"The body must be sent as application/json.", "请求体必须以 application/json 格式发送。"},
+	msgNotText:            {"%s must be text.", "%s必须是字符串。"},
+}
+
+// codeMessages are for the answers that blame no member.
+var codeMessages = map[latchkey.Code]translated{
+	latchkey.CodeOverloaded:  {"Too many people are signing in just now. Please try again in a moment.", "当前登录人数过多，请稍后重试。"},
+	latchkey.CodeUnavailable: {"The service is not available just now. Please try again in a moment.", "服务暂时不可用，请稍后重试。"},
+	latchkey.CodeInternal:    {"Something went wrong on our side.", "服务器内部错误。"},
+}
+
+func codeMessage(l auth.Language, code latchkey.Code) string { return codeMessages[code].in(l) }
+
+// labels are the members' names for people.
+var labels = map[string]translated{
+	"username":              {"Username", "用户名"},
+	"email":                 {"E-mail address", "邮箱地址"},
+	"password":              {"Password", "密码"},
+	"password_confirmation": {"Password confirmation", "确认密码"},
+	"current_password":      {"Current password", "当前密码"},
+	"fullname":              {"Full name", "姓名"},
+	"avatar":                {"Avatar", "头像"},
+	"phone_number":          {"Phone number", "手机号"},
+	"login":                 {"Login", "账号"},
+	"token":                 {"Token", "令牌"},
+	"code":                  {"Code", "验证码"},
+	"provider":              {"Provider", "登录方式"},
+}
+
+// codeTexts are the sentences of the field codes; they take the member's label and, where there is one, the limit.
+var codeTexts = map[latchkey.FieldCode]translated{
+	latchkey.FieldRequired:    {"%s is required.", "%s不能为空。"},
+	latchkey.FieldInvalid:     {"%s is invalid.", "%s无效。"},
+	latchkey.FieldTaken:       {"%s is already taken.", "%s已被占用。"},
+	latchkey.FieldMismatch:    {"%s does not match.", "%s不一致。"},
+	latchkey.FieldTooCommon:   {"%s is too easy to guess.", "%s过于简单，容易被猜到。"},
+	latchkey.FieldReserved:    {"%s is reserved.", "%s为保留名称。"},
+	latchkey.FieldUnsupported: {"%s is not supported.", "不支持该%s。"},
+	latchkey.FieldTooShort:    {"%s must have at least %d characters.", "%s至少需要 %d 个字符。"},
+	latchkey.FieldTooLong:     {"%s may have at most %d characters.", "%s不能超过 %d 个字符。"},
+}
+
+// specialTexts are for members of which the general sentence would say too little.
+var specialTexts = map[string]translated{
+	"username invalid": {
+		"Username may have letters a-z, digits, '_', '.' and '-', and must start with a letter or digit.",
+		"用户名只能包含字母 a-z、数字、“_”、“.”和“-”，且必须以字母或数字开头。",
+	},
+	"password_confirmation mismatch": {"Password confirmation does not match the password.", "两次输入的密码不一致。"},
+	"current_password invalid":       {"Current password is wrong.", "当前密码错误。"},
+	"token invalid":                  {"This link is used up, too old or not complete. Please ask for a new one.", "该链接已使用、已过期或不完整，请重新获取。"},
+	"code invalid":                   {"This code is wrong, used up or too old.", "验证码错误、已使用或已过期。"},
+}
+
+// text is the message for people.
+func (f fieldFault) text(l auth.Language) string {
+	label := f.field
+	if t, ok := labels[f.field]; ok {
+		label = t.in(l)
+	}
+	if f.message != "" {
+		m := messages[f.message].in(l)
+		if strings.Contains(m, "%s") {
+			return fmt.Sprintf(m, label)
+		}
+		return m
+	}
+	if t, ok := specialTexts[f.field+" "+string(f.code)]; ok {
+		return t.in(l)
+	}
+	t := codeTexts[f.code].in(l)
+	if strings.Contains(t, "%d") {
+		return fmt.Sprintf(t, label, f.limit)
+	}
+	return fmt.Sprintf(t, label)
+}

@@ -1,0 +1,100 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+)
+
+// middleware is what every request goes through before and after it is dispatched, outermost first.
+func (s *Server) middleware(dispatch step) step {
+	return s.observe( // one log line, whatever happens inside
+		s.setHeaders( // also on errors
+			s.recoverPanics( // a fault of one request ends that request alone
+				s.findAddress( // limits and sessions ask for it
+					dispatch))))
+}
+
+func (s *Server) observe(next step) step {
+	return func(c *call) {
+		next(c)
+		took := s.cfg.Now().Sub(c.began)
+		route := "unknown" // the path of an unknown route may hold anything, a token too
+		if c.route != nil {
+			route = c.route.path
+		}
+		s.metrics.observe(c.r.Method, route, c.w.status, took)
+		s.cfg.Logger.LogAttrs(context.Background(), slog.LevelInfo, "request",
+			slog.String("method", c.r.Method),
+			slog.String("route", route),
+			slog.Int("status", c.w.status),
+			slog.Int("bytes", c.w.bytes),
+			slog.Duration("took", took),
+			slog.String("ip", c.address.String()),
+			slog.String("request_id", c.id),
+		)
+	}
+}
+
+func (s *Server) setHeaders(next step) step {
+	return func(c *call) {
+		h := c.w.Header()
+		h["Cache-Control"] = noStore
+		h["X-Content-Type-Options"] = noSniff
+		h["X-Request-Id"] = []string{c.id}
+		next(c)
+	}
+}
+
+var (
+	noStore = []string{"no-store"}
+	noSniff = []string{"nosniff"}
+)
+
+func (s *Server) recoverPanics(next step) step {
+	return func(c *call) {
+		defer func() {
+			v := recover()
+			if v == nil {
+				return
+			}
+			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				panic(v)
+			}
+			s.cfg.Logger.Error("panic", "request_id", c.id, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			if c.w.status == 0 {
+				c.fail(fmt.Errorf("panic: %v", v))
+			}
+		}()
+		next(c)
+	}
+}
+
+func (s *Server) findAddress(next step) step {
+	return func(c *call) {
+		c.address = clientAddress(c.r, s.cfg.TrustedProxies)
+		next(c)
+	}
+}
+
+// dispatch finds the route, checks the token that the route asks for, and runs the handler.
+func (s *Server) dispatch(c *call) {
+	if err := s.handle(c); err != nil {
+		c.fail(err)
+	}
+}
+
+func (s *Server) handle(c *call) error {
+	if err := s.routes.find(c); err != nil {
+		return err
+	}
+	if c.route.access != open {
+		if err := c.authenticate(c.route.access); err != nil {
+			return err
+		}
+	}
+	return c.route.handler(c)
+}

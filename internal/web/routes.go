@@ -1,0 +1,133 @@
+package web
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// access says what a route does with a session token.
+type access int
+
+const (
+	open         access = iota // no token is looked at, but two that differ are refused
+	optionalAuth               // a token may be given; a bad one is refused all the same
+	requiredAuth
+	outside // not part of the API: pages, health checks
+)
+
+// route is one line of the table.
+type route struct {
+	method  string
+	path    string // may end in one {wildcard} segment
+	access  access
+	handler func(*call) error
+}
+
+// table is every route of the server. API paths stand behind the base path; what is outside the API stays at the root.
+func (s *Server) table() []route {
+	api := []route{
+		{http.MethodPost, "/sign_up", optionalAuth, s.signUp},
+		{http.MethodPost, "/sign_in", open, s.signIn},
+		{http.MethodPost, "/sign_in_with/{provider}", optionalAuth, s.signInWith},
+		{http.MethodPost, "/sign_up_temporarily", open, s.signUpTemporarily},
+		{http.MethodPost, "/sign_up_temporarily`", open, s.signUpTemporarily}, // the seed's example, word for word
+		{http.MethodPost, "/reset_password", open, s.requestReset},
+		{http.MethodPut, "/reset_password", open, s.resetPassword},
+
+		{http.MethodGet, "/user", requiredAuth, s.getUser},
+		{http.MethodPut, "/user", requiredAuth, s.putUser},
+		{http.MethodDelete, "/user", requiredAuth, s.deleteUser},
+		{http.MethodPut, "/user/password", requiredAuth, s.putPassword},
+
+		{http.MethodPost, "/sign_out", requiredAuth, s.signOut},
+		{http.MethodGet, "/user/sessions", requiredAuth, s.listSessions},
+		{http.MethodDelete, "/user/sessions", requiredAuth, s.deleteOtherSessions},
+		{http.MethodDelete, "/user/sessions/{id}", requiredAuth, s.deleteSession},
+	}
+	document := []route{
+		{http.MethodGet, "/openapi.json", outside, serve(s.doc.ServeDocument)},
+		{http.MethodGet, "/docs", outside, serve(s.doc.ServeDocs)},
+		{http.MethodGet, "/docs/{asset}", outside, serve(s.doc.ServeAsset)},
+	}
+	root := []route{
+		{http.MethodGet, "/healthz", outside, s.healthz},
+		{http.MethodGet, "/readyz", outside, s.readyz},
+	}
+	if s.cfg.DevInbox != nil {
+		root = append(root, route{http.MethodGet, "/dev/mail", outside, s.devMail})
+	}
+	table := append(root, document...)
+	if s.cfg.BasePath != "" {
+		api = append(api, document...) // people look for it beside the API too
+	}
+	for _, r := range api {
+		r.path = s.cfg.BasePath + r.path
+		table = append(table, r)
+	}
+	return table
+}
+
+// Routes lists method and path of every route, as the OpenAPI document writes them.
+func (s *Server) Routes() [][2]string {
+	var list [][2]string
+	for _, r := range s.table() {
+		list = append(list, [2]string{r.method, r.path})
+	}
+	return list
+}
+
+// routes finds a route by path and method.
+type routes struct {
+	exact    map[string][]route
+	wildcard map[string][]route // by what stands before the {wildcard}
+}
+
+func newRoutes(table []route) routes {
+	rs := routes{exact: make(map[string][]route), wildcard: make(map[string][]route)}
+	for _, r := range table {
+		if at := strings.IndexByte(r.path, '{'); at >= 0 {
+			rs.wildcard[r.path[:at]] = append(rs.wildcard[r.path[:at]], r)
+		} else {
+			rs.exact[r.path] = append(rs.exact[r.path], r)
+		}
+	}
+	return rs
+}
+
+// find sets the call's route and wildcard, or returns errNoRoute or a *methodError. HEAD is answered as GET is.
+func (rs routes) find(c *call) error {
+	path := c.r.URL.Path
+	candidates := rs.exact[path]
+	if candidates == nil {
+		slash := strings.LastIndexByte(path, '/') + 1
+		candidates, c.wildcard = rs.wildcard[path[:slash]], path[slash:]
+		if c.wildcard == "" {
+			candidates = nil
+		}
+	}
+	if candidates == nil {
+		return errNoRoute
+	}
+	var allowed []string
+	for i, r := range candidates {
+		if r.method == c.r.Method || r.method == http.MethodGet && c.r.Method == http.MethodHead {
+			c.route = &candidates[i]
+			return nil
+		}
+		allowed = append(allowed, r.method)
+		if r.method == http.MethodGet {
+			allowed = append(allowed, http.MethodHead)
+		}
+	}
+	slices.Sort(allowed)
+	return &methodError{allowed: strings.Join(allowed, ", ")}
+}
+
+// serve makes a plain handler a route's.
+func serve(h http.HandlerFunc) func(*call) error {
+	return func(c *call) error {
+		h(&c.w, c.r)
+		return nil
+	}
+}

@@ -1,0 +1,92 @@
+package web
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"strings"
+
+	"github.com/ideaegg/latchkey/internal/auth"
+)
+
+// authenticate finds the session that the request's token belongs to. Without a token it returns auth.ErrUnauthorized
+// if the route needs one; a bad token is refused also where none is needed.
+func (c *call) authenticate(a access) error {
+	if a == outside {
+		return nil
+	}
+	token, err := c.sessionToken()
+	if err != nil {
+		return err
+	}
+	if token == "" {
+		if a == requiredAuth {
+			return auth.ErrUnauthorized
+		}
+		return nil
+	}
+	current, err := c.server.cfg.Service.Authenticate(c.r.Context(), token)
+	if err != nil {
+		return err
+	}
+	c.current = &current
+	return nil
+}
+
+// sessionToken returns the request's token, "" if there is none, or errTokenConflict for two that differ.
+// Tokens are read from PRIVATE-TOKEN and from Authorization: Bearer (RFC 6750 §2.1), and from nowhere else.
+func (c *call) sessionToken() (auth.SessionToken, error) {
+	var found string
+	take := func(token string) error {
+		if token == "" || token == found {
+			return nil
+		}
+		if found != "" {
+			return errTokenConflict
+		}
+		found = token
+		return nil
+	}
+	for _, v := range c.r.Header["Private-Token"] {
+		if err := take(v); err != nil {
+			return "", err
+		}
+	}
+	for _, v := range c.r.Header["Authorization"] {
+		scheme, credentials, _ := strings.Cut(v, " ")
+		if !strings.EqualFold(scheme, "Bearer") {
+			continue
+		}
+		credentials = strings.Trim(credentials, " ")
+		if credentials == "" {
+			credentials = " " // a Bearer without a token is a malformed one, not an absent one
+		}
+		if err := take(credentials); err != nil {
+			return "", err
+		}
+	}
+	return auth.SessionToken(found), nil
+}
+
+// fromTrustedBackend says whether the request carries one of the server keys. It returns auth.ErrInvalidCredentials for
+// a key that is none.
+func (c *call) fromTrustedBackend() (bool, error) {
+	keys := c.r.Header["Latchkey-Server-Key"]
+	if len(keys) == 0 {
+		return false, nil
+	}
+	if len(keys) > 1 {
+		return false, auth.ErrInvalidCredentials
+	}
+	hash := sha256.Sum256([]byte(keys[0]))
+	match := 0
+	for _, known := range c.server.serverKeys {
+		match |= subtle.ConstantTimeCompare(hash[:], known[:])
+	}
+	if match == 0 {
+		return false, auth.ErrInvalidCredentials
+	}
+	return true, nil
+}
+
+var errTokenConflict = errors.New("two different tokens in one request")
