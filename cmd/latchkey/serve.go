@@ -1,0 +1,273 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/ideaegg/latchkey/internal/auth"
+	"github.com/ideaegg/latchkey/internal/config"
+	"github.com/ideaegg/latchkey/internal/mail"
+	"github.com/ideaegg/latchkey/internal/passhash"
+	"github.com/ideaegg/latchkey/internal/passlist"
+	"github.com/ideaegg/latchkey/internal/sqlstore"
+	"github.com/ideaegg/latchkey/internal/web"
+)
+
+// drainTime is how long requests under way may take after SIGTERM.
+const drainTime = 10 * time.Second
+
+type serveCommand struct {
+	config.Serve
+}
+
+// Run serves until the context ends.
+func (c serveCommand) Run(w world) error {
+	settings, err := c.Settings()
+	if err != nil {
+		return err
+	}
+	return serve(w.ctx, settings, w.stdout, w.stderr)
+}
+
+// serve wires everything together, serves, and drains when ctx ends.
+func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (err error) {
+	logger := newLogger(cfg, stderr)
+	signal.Ignore(syscall.SIGXFSZ) // a file size limit is a full disk: an error of the write, not the end of the program
+
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	defer func() { _ = listener.Close() }()
+	if cfg.PublicURL == "" { // with --dev
+		cfg.PublicURL = fmt.Sprintf("http://127.0.0.1:%d", listener.Addr().(*net.TCPAddr).Port)
+	}
+
+	store, err := openStore(ctx, cfg.Database, cfg.PlaceholderEmailDomain)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+
+	helper, err := passhash.HelperCommand(hashHelper)
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	hasher, err := passhash.New(passhash.Config{Helper: helper, Logger: logger})
+	if err != nil {
+		return fmt.Errorf("hash governor: %w", err)
+	}
+	defer func() { _ = hasher.Close() }()
+
+	sender := cfg.Sender(cfg.PublicURL)
+	waker := mail.NewWaker()
+	service, err := auth.New(auth.Config{
+		Store: store, Hasher: hasher, Mailer: waker, Logger: logger, Now: time.Now,
+		PublicURL:         cfg.PublicURL,
+		PlaceholderDomain: cfg.PlaceholderEmailDomain,
+		PasswordMinLength: cfg.PasswordMinLength,
+		CommonPassword:    commonPassword(cfg),
+		SessionIdle:       cfg.SessionIdle,
+		SessionMaxAge:     cfg.SessionMaxAge,
+		GuestIdle:         cfg.GuestIdle,
+		WeChatApps:        wechatAppIDs(cfg),
+		BelieveBareUID:    cfg.Dev,
+	})
+	if err != nil {
+		return err
+	}
+	senders, inbox, err := newSenders(cfg)
+	if err != nil {
+		return err
+	}
+
+	registry := newRegistry(hasher)
+	handler, err := web.New(web.Config{
+		Service: service, Now: time.Now, Logger: logger,
+		PublicURL:      cfg.PublicURL,
+		BasePath:       cfg.BasePath,
+		TrustedProxies: cfg.TrustedProxies,
+		ServerKeys:     reveal(cfg.ServerKeys),
+		DevInbox:       devInbox(inbox),
+		Registry:       registry,
+	})
+	if err != nil {
+		return err
+	}
+
+	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stopBackground()
+	running.Go(func() { service.Run(background) })
+	if len(senders) > 0 {
+		worker, err := mail.New(mail.Config{
+			Outbox: store, Composer: service, Senders: senders, Now: time.Now, Logger: logger,
+			From: sender.String(), AppName: cfg.AppName,
+		}, waker)
+		if err != nil {
+			return err
+		}
+		running.Go(func() { worker.Run(background) })
+	}
+	warnOfSettings(cfg, logger)
+	if cfg.OpsListen != "" {
+		ops, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.OpsListen)
+		if err != nil {
+			return fmt.Errorf("--ops-listen: %w", err)
+		}
+		opsServer := newHTTPServer(opsHandler(registry), logger)
+		defer func() { _ = opsServer.Close() }()
+		running.Go(func() { _ = opsServer.Serve(ops) })
+	}
+
+	if _, err := fmt.Fprintln(stdout, startLine(cfg)); err != nil {
+		return fmt.Errorf("print start line: %w", err)
+	}
+	return serveHTTP(ctx, newHTTPServer(handler, logger), listener)
+}
+
+// serveHTTP serves until ctx ends and then lets what is under way finish.
+func serveHTTP(ctx context.Context, server *http.Server, listener net.Listener) error {
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	if err := server.Shutdown(drain); err != nil {
+		_ = server.Close() // some client did not finish in time
+	}
+	return nil
+}
+
+func newHTTPServer(h http.Handler, logger *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       20 * time.Second, // 16 KiB over the worst of phones
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug), // broken connections, handshakes: clients' affairs
+	}
+}
+
+// warnOfSettings names what is allowed but seldom meant.
+func warnOfSettings(cfg config.Settings, logger *slog.Logger) {
+	if cfg.Mail.Kind == config.MailUnset && !cfg.Dev {
+		logger.Warn("no --mail is set: messages wait in the database and are not sent")
+	}
+	if cfg.RateLimitsOff {
+		logger.Warn("--rate-limits=off is for load tests only")
+	}
+	for _, key := range cfg.ServerKeys {
+		if len(key.Reveal()) < config.ShortServerKey {
+			logger.Warn("a key in --server-keys has fewer than 16 characters and might be guessed")
+		}
+	}
+}
+
+// startLine says where the service is, where it keeps its users, and which mode it is in.
+func startLine(cfg config.Settings) string {
+	mode := "production mode"
+	if cfg.Dev {
+		mode = "DEVELOPMENT MODE: mail is shown at " + cfg.PublicURL + "/dev/mail, common passwords are accepted, any WeChat uid is believed"
+	}
+	return fmt.Sprintf("latchkey %s serves %s%s | database %s | %s", version(), cfg.PublicURL, cfg.BasePath, cfg.Database.Redacted(), mode)
+}
+
+func openStore(ctx context.Context, db config.Database, placeholderDomain string) (*sqlstore.Store, error) {
+	store, err := sqlstore.Open(ctx, sqlstore.Config{
+		SQLitePath: db.Path, PostgresURL: db.DSN.Reveal(), PlaceholderDomain: placeholderDomain,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("--database: %w", err)
+	}
+	return store, nil
+}
+
+func newLogger(cfg config.Settings, w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: cfg.LogLevel}
+	asText := cfg.LogFormat == config.LogText
+	if f, ok := w.(*os.File); ok && cfg.LogFormat == config.LogAuto {
+		asText = term.IsTerminal(int(f.Fd()))
+	}
+	if asText {
+		return slog.New(slog.NewTextHandler(w, options))
+	}
+	return slog.New(slog.NewJSONHandler(w, options))
+}
+
+// commonPassword is the list of passwords that everybody uses; development does without, so that the examples of the
+// documentation work.
+func commonPassword(cfg config.Settings) func(string) bool {
+	if cfg.Dev {
+		return nil
+	}
+	return passlist.Contains
+}
+
+func wechatAppIDs(cfg config.Settings) []string {
+	var ids []string
+	for _, app := range cfg.WeChatApps {
+		ids = append(ids, app.AppID)
+	}
+	return ids
+}
+
+func reveal(secrets []config.Secret) []string {
+	var list []string
+	for _, s := range secrets {
+		list = append(list, s.Reveal())
+	}
+	return list
+}
+
+// newSenders returns where mail goes; inbox is nil outside development.
+func newSenders(cfg config.Settings) (senders []mail.Sender, inbox *mail.Inbox, err error) {
+	switch cfg.Mail.Kind {
+	case config.MailUnset:
+	case config.MailDirectory:
+		dir, err := mail.NewDir(cfg.Mail.Dir)
+		if err != nil {
+			return nil, nil, fmt.Errorf("--mail: %w", err)
+		}
+		senders = append(senders, dir)
+	default:
+		return nil, nil, errors.New("--mail: this version writes mail to dir:PATH only")
+	}
+	if cfg.Dev {
+		inbox = new(mail.Inbox)
+		senders = append(senders, inbox)
+	}
+	return senders, inbox, nil
+}
+
+func devInbox(inbox *mail.Inbox) func() []web.DevMessage {
+	if inbox == nil {
+		return nil
+	}
+	return func() []web.DevMessage {
+		var list []web.DevMessage
+		for _, m := range inbox.List() {
+			list = append(list, web.DevMessage{To: m.To, Subject: m.Subject, Text: m.Text, Date: m.Date})
+		}
+		return list
+	}
+}
