@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -28,14 +29,33 @@ func main() {
 	err := run(ctx, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr)
 	stop()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "latchkey:", err)
+		fmt.Fprintln(os.Stderr, "latchkey:", oneLine(err))
 		os.Exit(1)
 	}
+}
+
+// oneLine puts an error's text on one line: that of a database that cannot be reached has one for every address tried.
+func oneLine(err error) string {
+	var b strings.Builder
+	for line := range strings.Lines(err.Error()) {
+		line = strings.TrimSpace(line)
+		switch {
+		case b.Len() == 0, line == "":
+		case strings.HasSuffix(b.String(), ":"):
+			b.WriteString(" ")
+		default:
+			b.WriteString("; ")
+		}
+		b.WriteString(line)
+	}
+	return b.String()
 }
 
 // cli is the command line.
 type cli struct {
 	Serve   serveCommand   `cmd:"" help:"Serve the API. Example: latchkey serve --dev"`
+	Migrate migrateCommand `cmd:"" help:"Look after the schema of the database."`
+	Copy    copyCommand    `cmd:"" help:"Move everything from the embedded database to PostgreSQL. Example: latchkey copy --from=sqlite:latchkey.db --to=postgres://latchkey:secret@db1/latchkey"`
 	User    userCommand    `cmd:"" help:"Look after single users."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

@@ -9,9 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/term"
@@ -21,7 +19,6 @@ import (
 	"github.com/ideaegg/latchkey/internal/mail"
 	"github.com/ideaegg/latchkey/internal/passhash"
 	"github.com/ideaegg/latchkey/internal/passlist"
-	"github.com/ideaegg/latchkey/internal/sqlstore"
 	"github.com/ideaegg/latchkey/internal/web"
 )
 
@@ -44,7 +41,7 @@ func (c serveCommand) Run(w world) error {
 // serve wires everything together, serves, and drains when ctx ends.
 func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (err error) {
 	logger := newLogger(cfg, stderr)
-	signal.Ignore(syscall.SIGXFSZ) // a file size limit is a full disk: an error of the write, not the end of the program
+	outliveFileSizeLimit()
 
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
@@ -52,10 +49,14 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 	}
 	defer func() { _ = listener.Close() }()
 	if cfg.PublicURL == "" { // with --dev
-		cfg.PublicURL = fmt.Sprintf("http://127.0.0.1:%d", listener.Addr().(*net.TCPAddr).Port)
+		cfg.PublicURL = "http://" + listener.Addr().String() // 127.0.0.1:PORT, unless another loopback address was asked for
 	}
 
-	store, err := openStore(ctx, cfg.Database, cfg.PlaceholderEmailDomain)
+	cache := auth.NewSessionCache()
+	db := storeConfig(cfg.Database)
+	db.PlaceholderDomain, db.ListenURL, db.KeepSchema = cfg.PlaceholderEmailDomain, cfg.DatabaseListen.Reveal(), cfg.MigrateOff
+	db.Cache, db.Logger = cache, logger
+	store, err := openStore(ctx, db)
 	if err != nil {
 		return err
 	}
@@ -74,7 +75,7 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 	sender := cfg.Sender(cfg.PublicURL)
 	waker := mail.NewWaker()
 	service, err := auth.New(auth.Config{
-		Store: store, Hasher: hasher, Mailer: waker, Logger: logger, Now: time.Now,
+		Store: store, Cache: cache, Hasher: hasher, Mailer: waker, Logger: logger, Now: time.Now,
 		PublicURL:         cfg.PublicURL,
 		PlaceholderDomain: cfg.PlaceholderEmailDomain,
 		PasswordMinLength: cfg.PasswordMinLength,
@@ -112,6 +113,7 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 	defer running.Wait()
 	defer stopBackground()
 	running.Go(func() { service.Run(background) })
+	running.Go(func() { store.Follow(background) })
 	if len(senders) > 0 {
 		worker, err := mail.New(mail.Config{
 			Outbox: store, Composer: service, Senders: senders, Now: time.Now, Logger: logger,
@@ -130,10 +132,11 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 		}
 		opsServer := newHTTPServer(opsHandler(registry), logger)
 		defer func() { _ = opsServer.Close() }()
+		logger.Info("metrics and profiles are served", "address", ops.Addr().String())
 		running.Go(func() { _ = opsServer.Serve(ops) })
 	}
 
-	if _, err := fmt.Fprintln(stdout, startLine(cfg)); err != nil {
+	if _, err := fmt.Fprintln(stdout, startLine(cfg, listener.Addr())); err != nil {
 		return fmt.Errorf("print start line: %w", err)
 	}
 	return serveHTTP(ctx, newHTTPServer(handler, logger), listener)
@@ -183,23 +186,18 @@ func warnOfSettings(cfg config.Settings, logger *slog.Logger) {
 	}
 }
 
-// startLine says where the service is, where it keeps its users, and which mode it is in.
-func startLine(cfg config.Settings) string {
+// startLine says where the service is, where it keeps its users, and which mode it is in. The listener's address is
+// there if the public URL does not tell it: with port 0 nobody else knows.
+func startLine(cfg config.Settings, listening net.Addr) string {
+	at := ""
+	if cfg.PublicURL != "http://"+listening.String() {
+		at = " at " + listening.String()
+	}
 	mode := "production mode"
 	if cfg.Dev {
 		mode = "DEVELOPMENT MODE: mail is shown at " + cfg.PublicURL + "/dev/mail, common passwords are accepted, any WeChat uid is believed"
 	}
-	return fmt.Sprintf("latchkey %s serves %s%s | database %s | %s", version(), cfg.PublicURL, cfg.BasePath, cfg.Database.Redacted(), mode)
-}
-
-func openStore(ctx context.Context, db config.Database, placeholderDomain string) (*sqlstore.Store, error) {
-	store, err := sqlstore.Open(ctx, sqlstore.Config{
-		SQLitePath: db.Path, PostgresURL: db.DSN.Reveal(), PlaceholderDomain: placeholderDomain,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("--database: %w", err)
-	}
-	return store, nil
+	return fmt.Sprintf("latchkey %s serves %s%s%s | database %s | %s", version(), cfg.PublicURL, cfg.BasePath, at, cfg.Database.Redacted(), mode)
 }
 
 func newLogger(cfg config.Settings, w io.Writer) *slog.Logger {

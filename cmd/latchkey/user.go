@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/ideaegg/latchkey/internal/auth"
 	"github.com/ideaegg/latchkey/internal/config"
@@ -29,9 +30,6 @@ type enableCommand struct{ userFlags }
 // Run enables the user.
 func (c enableCommand) Run(w world) error { return c.setStatus(w, auth.StatusActive, "enabled") }
 
-// noPlaceholderDomain stands where a command has no use for generated addresses: their users are named by username.
-const noPlaceholderDomain = "placeholder.invalid"
-
 func (f userFlags) setStatus(w world, status auth.Status, done string) (err error) {
 	db, err := f.Settings()
 	if err != nil {
@@ -41,7 +39,12 @@ func (f userFlags) setStatus(w world, status auth.Status, done string) (err erro
 	if err != nil {
 		return fmt.Errorf("%q is no username and no e-mail address", f.Login)
 	}
-	store, err := openStore(w.ctx, db, noPlaceholderDomain)
+	if db.Engine == config.SQLite {
+		if _, err := os.Stat(db.Path); err != nil { // to open it would make it
+			return fmt.Errorf("--database: there is no database %s: %w", db.Redacted(), err)
+		}
+	}
+	store, err := openStore(w.ctx, storeConfig(db))
 	if err != nil {
 		return err
 	}

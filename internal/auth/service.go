@@ -30,9 +30,10 @@ type Mailer interface {
 	Wake()
 }
 
-// Config is what a Service needs. Store, Hasher, Mailer, PublicURL, PlaceholderDomain and Now are required.
+// Config is what a Service needs. Store, Cache, Hasher, Mailer, PublicURL, PlaceholderDomain and Now are required.
 type Config struct {
 	Store  Store
+	Cache  *SessionCache // the one that Store invalidates
 	Hasher *passhash.Hasher
 	Mailer Mailer
 	Logger *slog.Logger // nil: slog.Default
@@ -65,6 +66,8 @@ func New(cfg Config) (*Service, error) {
 	switch {
 	case cfg.Store == nil:
 		return nil, errors.New("auth: no Store")
+	case cfg.Cache == nil:
+		return nil, errors.New("auth: no Cache")
 	case cfg.Hasher == nil:
 		return nil, errors.New("auth: no Hasher")
 	case cfg.Mailer == nil:

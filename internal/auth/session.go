@@ -21,13 +21,27 @@ type Current struct {
 	User    User
 }
 
-// Authenticate returns the session that the token belongs to. It returns ErrUnauthorized for a token that is malformed,
-// unknown, expired or revoked, or whose user is not active.
+// Authenticate returns the session that the token belongs to, from memory if it was verified before. It returns
+// ErrUnauthorized for a token that is malformed, unknown, expired or revoked, or whose user is not active, and
+// ErrUnavailable.
 func (s *Service) Authenticate(ctx context.Context, token SessionToken) (Current, error) {
 	id, err := token.SessionID()
 	if err != nil {
 		return Current{}, err
 	}
+	now := s.cfg.Now().UTC()
+	if e, ok := s.cfg.Cache.find(id, now); ok && now.UnixMicro() < e.expiresAt.Load() {
+		if !token.Hash().Equal(e.session.TokenHash) {
+			return Current{}, ErrUnauthorized
+		}
+		if use, due := s.use(e.current(), now); due {
+			e.lastUsedAt.Store(use.UsedAt.UnixMicro())
+			e.expiresAt.Store(use.ExpiresAt.UnixMicro())
+		}
+		return e.current(), nil
+	}
+
+	began := s.cfg.Cache.beginLoad()
 	session, user, err := s.cfg.Store.FindSession(ctx, id)
 	switch {
 	case errors.Is(err, ErrNotFound):
@@ -35,14 +49,25 @@ func (s *Service) Authenticate(ctx context.Context, token SessionToken) (Current
 	case err != nil:
 		return Current{}, fmt.Errorf("find session: %w", err)
 	}
-	now := s.cfg.Now().UTC()
 	if !token.Hash().Equal(session.TokenHash) || !now.Before(session.ExpiresAt) || user.Status != StatusActive {
 		return Current{}, ErrUnauthorized
 	}
-	if now.Sub(session.LastUsedAt) >= s.touchInterval(user) {
-		s.uses.add(SessionUse{ID: id, UsedAt: now, ExpiresAt: s.expiry(session.CreatedAt, now, user.Guest)})
+	current := Current{Session: session, User: user}
+	if use, due := s.use(current, now); due {
+		session.LastUsedAt, session.ExpiresAt = use.UsedAt, use.ExpiresAt
 	}
-	return Current{Session: session, User: user}, nil
+	s.cfg.Cache.endLoad(began, session, user)
+	return current, nil
+}
+
+// use notes that a session is used, if that is to be written down again.
+func (s *Service) use(c Current, now time.Time) (use SessionUse, due bool) {
+	if now.Sub(c.Session.LastUsedAt) < s.touchInterval(c.User) {
+		return SessionUse{}, false
+	}
+	use = SessionUse{ID: c.Session.ID, UsedAt: now, ExpiresAt: s.expiry(c.Session.CreatedAt, now, c.User.Guest)}
+	s.uses.add(use)
+	return use, true
 }
 
 // newSession makes a session and its token.

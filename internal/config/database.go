@@ -50,6 +50,21 @@ func ParseDatabase(raw string) (Database, error) {
 	return Database{}, errors.New("does not name its kind, write sqlite:PATH for a file, or postgres://USER:PASSWORD@HOST/NAME")
 }
 
+// parseDatabaseListen parses the URL of --database-listen, which only PostgreSQL has a use for.
+func parseDatabaseListen(raw string) (Secret, error) {
+	if raw == "" {
+		return "", nil
+	}
+	db, err := ParseDatabase(raw)
+	switch {
+	case err != nil:
+		return "", err
+	case db.Engine != Postgres:
+		return "", errors.New("is for PostgreSQL, write postgres://USER:PASSWORD@HOST/NAME or leave it out")
+	}
+	return db.DSN, nil
+}
+
 func parseSQLite(path string) (Database, error) {
 	switch {
 	case path == "":

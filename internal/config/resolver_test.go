@@ -58,7 +58,7 @@ func TestEverySettingHasAnEnvironmentVariableAndAKey(t *testing.T) {
 	}
 	values := map[string]string{
 		"dev": "false", "listen": "127.0.0.1:1", "public-url": "https://a.example", "base-path": "/b", "trusted-proxies": "10.0.0.0/8", "ops-listen": "127.0.0.1:2",
-		"database": "sqlite:x", "mail": "dir:x", "mail-from": "a@b.example", "app-name": "X", "password-min-length": "9", "placeholder-email-domain": "c.example",
+		"database": "sqlite:x", "database-listen": "postgres://h/d", "migrate": "off", "mail": "dir:x", "mail-from": "a@b.example", "app-name": "X", "password-min-length": "9", "placeholder-email-domain": "c.example",
 		"session-idle": "1h", "session-max-age": "2h", "guest-idle": "3h", "rate-limits": "off", "server-keys": "0123456789abcdef",
 		"wechat-apps": `[{"app_id":"a","secret":"s","kind":"mobile"}]`, "wechat-api": "https://d.example", "log-level": "warn", "log-format": "text",
 	}
@@ -210,6 +210,8 @@ func TestTable(t *testing.T) {
 	}
 	want := map[string]string{
 		"config LATCHKEY_CONFIG":                                     "",
+		"database-listen LATCHKEY_DATABASE_LISTEN":                   "",
+		"migrate LATCHKEY_MIGRATE":                                   "on",
 		"dev LATCHKEY_DEV":                                           "off",
 		"listen LATCHKEY_LISTEN":                                     "127.0.0.1:8080",
 		"database LATCHKEY_DATABASE":                                 "sqlite:latchkey.db",

@@ -29,6 +29,8 @@ type Serve struct {
 	OpsListen      string `name:"ops-listen" setting:"text" default:"off" placeholder:"HOST:PORT" group:"Addresses" help:"Separate listener for /metrics and profiling, which are never on the public one. Example: --ops-listen=127.0.0.1:9090"`
 
 	DatabaseFlag
+	DatabaseListen string `name:"database-listen" setting:"text" placeholder:"URL" group:"Storage" help:"URL of the same PostgreSQL without a pooler between, for LISTEN: behind pgbouncer in transaction mode other nodes hear of changes a little sooner with it. Without it: --database. Example: --database-listen=postgres://latchkey:secret@db1/latchkey"`
+	Migrate        string `name:"migrate" setting:"text" default:"on" placeholder:"on|off" group:"Storage" help:"Bring the schema of the database up to date at start. With off an older schema is refused, and latchkey migrate up does it. Example: --migrate=off"`
 
 	Mail     string `name:"mail" setting:"text" placeholder:"URL" group:"Mail" help:"Where mail goes: smtp://user:pass@host:port (STARTTLS, port 587), smtps://user:pass@host:port (port 465), dir:PATH for one .eml file a message, or file:PATH for a file that holds one of these. Percent-encode special characters in user and password. With --dev the default is the dev inbox. Example: --mail=smtps://latchkey:secret@mail.example.com"`
 	MailFrom string `name:"mail-from" setting:"text" placeholder:"ADDRESS" group:"Mail" help:"Sender of every mail, with or without a display name. Without it: no-reply at the host of the public URL. Example: --mail-from='Example <accounts@example.com>'"`

@@ -45,7 +45,9 @@ type Settings struct {
 	TrustedProxies []netip.Prefix // masked, without repetitions, IPv4 never in IPv6 form
 	OpsListen      string         // HOST:PORT of the listener for metrics and profiling; empty if there is none
 
-	Database Database
+	Database       Database
+	DatabaseListen Secret // connection URL for LISTEN; empty: that of Database
+	MigrateOff     bool
 
 	Mail     Mail
 	MailFrom mail.Address // zero if not given; use Sender
@@ -96,6 +98,8 @@ func (s Serve) Settings() (Settings, error) {
 	}
 	t.OpsListen = s.readOpsListen(&faults, t.Listen, listen)
 	t.Database = read(&faults, "database", s.Database, ParseDatabase)
+	t.DatabaseListen = read(&faults, "database-listen", s.DatabaseListen, parseDatabaseListen)
+	t.MigrateOff = read(&faults, "migrate", s.Migrate, parseOff)
 	t.Mail = read(&faults, "mail", s.Mail, parseMail)
 	t.MailFrom = read(&faults, "mail-from", s.MailFrom, parseMailFrom)
 	t.AppName = read(&faults, "app-name", s.AppName, parseAppName)
@@ -104,7 +108,7 @@ func (s Serve) Settings() (Settings, error) {
 	t.SessionIdle = read(&faults, "session-idle", s.SessionIdle, parseLifetime)
 	t.SessionMaxAge = read(&faults, "session-max-age", s.SessionMaxAge, parseMaxAge)
 	t.GuestIdle = read(&faults, "guest-idle", s.GuestIdle, parseLifetime)
-	t.RateLimitsOff = read(&faults, "rate-limits", s.RateLimits, parseRateLimitsOff)
+	t.RateLimitsOff = read(&faults, "rate-limits", s.RateLimits, parseOff)
 	t.ServerKeys = read(&faults, "server-keys", s.ServerKeys, parseServerKeys)
 	t.WeChatApps = read(&faults, "wechat-apps", s.WeChatApps, func(raw string) ([]WeChatApp, error) {
 		return parseWeChatApps(raw, expand)
@@ -156,8 +160,8 @@ func parseSwitch(raw string) (bool, error) {
 	return false, fmt.Errorf("%s is neither on nor off, write true, 1, on or yes, or false, 0, off or no", quote(raw))
 }
 
-// parseRateLimitsOff parses --rate-limits strictly, so that switching the limits off is never a slip.
-func parseRateLimitsOff(raw string) (off bool, err error) {
+// parseOff parses on and off strictly, so that switching something off is never a slip.
+func parseOff(raw string) (off bool, err error) {
 	switch raw {
 	case "on":
 		return false, nil

@@ -83,7 +83,8 @@ func TestErrorNamesEveryFaultInOneLine(t *testing.T) {
 	file := write(t, `{"publik_url": "https://a.example", "mail": null}`)
 	_, err := serve(t, map[string]string{"LATCHKEY_DEV": "maybe", "LATCHKEY_LOG_LEVEL": "loud\nvery"},
 		"--config="+file, "--listen=nowhere", "--public-url=ftp://x.example", "--base-path=api", "--trusted-proxies=10.0.0.0/8,ten,eleven",
-		"--ops-listen=x", "--database=users.db", "--mail-from=nobody", "--app-name=", "--password-min-length=0",
+		"--ops-listen=x", "--database=users.db", "--database-listen=sqlite:a.db",
+		"--migrate=yes", "--mail-from=nobody", "--app-name=", "--password-min-length=0",
 		"--placeholder-email-domain=localhost", "--session-idle=1s", "--session-max-age=x", "--guest-idle=-1h", "--rate-limits=true",
 		"--server-keys=short,short", "--wechat-apps={}", "--wechat-api=http://example.com", "--log-format=xml")
 	if err == nil {
@@ -108,7 +109,7 @@ func TestErrorNamesEveryFaultInOneLine(t *testing.T) {
 	}
 	want := []string{
 		"config", "config", "dev", "listen", "public-url", "base-path", "trusted-proxies", "trusted-proxies", "ops-listen", "database",
-		"mail-from", "app-name", "password-min-length", "placeholder-email-domain", "session-idle", "session-max-age", "guest-idle",
+		"database-listen", "migrate", "mail-from", "app-name", "password-min-length", "placeholder-email-domain", "session-idle", "session-max-age", "guest-idle",
 		"rate-limits", "server-keys", "wechat-apps", "wechat-api", "log-level", "log-format",
 	}
 	if diff := cmp.Diff(want, flags); diff != "" {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ideaegg/latchkey/internal/auth"
 	"github.com/ideaegg/latchkey/internal/sqlstore"
 )
 
@@ -37,7 +38,9 @@ func Each(t *testing.T, test func(t *testing.T, cfg sqlstore.Config)) {
 
 // SQLite returns a new database file in a folder of the test.
 func SQLite(t testing.TB) sqlstore.Config {
-	return sqlstore.Config{SQLitePath: filepath.Join(t.TempDir(), "latchkey.db"), PlaceholderDomain: PlaceholderDomain}
+	cfg := config()
+	cfg.SQLitePath = filepath.Join(t.TempDir(), "latchkey.db")
+	return cfg
 }
 
 // Postgres returns a new database on the test server, dropped when the test ends.
@@ -61,7 +64,13 @@ func Postgres(t testing.TB) sqlstore.Config {
 		t.Fatalf("LATCHKEY_TEST_POSTGRES: %v", err)
 	}
 	u.Path = "/" + name
-	return sqlstore.Config{PostgresURL: u.String(), PlaceholderDomain: PlaceholderDomain}
+	cfg := config()
+	cfg.PostgresURL = u.String()
+	return cfg
+}
+
+func config() sqlstore.Config {
+	return sqlstore.Config{Cache: auth.NewSessionCache(), Now: time.Now, PlaceholderDomain: PlaceholderDomain}
 }
 
 func lettersOnly(r rune) rune {

@@ -20,6 +20,7 @@ func (s *Store) CleanUp(ctx context.Context, due auth.Due, limit int) (int, erro
 		{"guests", deleteUnusedGuests, due.GuestsBefore},
 		{"usernames", deleteHeldUsernames, due.DeletedBefore},
 		{"messages", deleteOldMessages, due.FailedMailBefore},
+		{"invalidations", deleteOldInvalidations, due.Now.Add(-invalidationsKept)},
 	}
 	total := int64(0)
 	for _, k := range kinds {

@@ -20,6 +20,14 @@ type engine interface {
 	// write runs f in a transaction that is durable before write returns nil. If f returns an error nothing of it
 	// stays. f may be run more than once; only the last run counts.
 	write(ctx context.Context, f func(context.Context, querier) error) error
+	// poll is read on a connection of its own: how busy the others are does not delay it.
+	poll(ctx context.Context, f func(context.Context, querier) error) error
+	// listen calls wake whenever another node has written an invalidation, as far as the engine can tell, until ctx ends.
+	listen(ctx context.Context, wake func())
+	// notify tells the other nodes' listen.
+	notify(ctx context.Context) error
+	// leaseSQL is the engine's text for leasing messages.
+	leaseSQL() string
 	ping(ctx context.Context) error
 	close() error
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 )
@@ -16,79 +18,165 @@ import (
 //go:embed migrations
 var migrationFiles embed.FS
 
-// NewerSchemaError says that a later program has changed the schema; this one would not understand it.
-type NewerSchemaError struct {
+// Schema compares the schema of a database with the program's. Versions count from 1; 0 is an empty database.
+type Schema struct {
 	Database int64
 	Program  int64
 }
+
+// NewerSchemaError says that a later program has changed the schema; this one would not understand it.
+type NewerSchemaError struct{ Schema }
 
 func (e *NewerSchemaError) Error() string {
 	return fmt.Sprintf("the database has schema %d, but this program knows only up to %d: run a newer latchkey", e.Database, e.Program)
 }
 
-// migrateSQLite brings the schema up to date. Two programs that start at once are let in one after the other by the
-// database's lock; the second finds nothing left to do.
-func migrateSQLite(ctx context.Context, path string) error {
-	files, err := fs.Sub(migrationFiles, "migrations/sqlite")
-	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
-	}
-	db, err := sql.Open("sqlite", sqliteDSN(path))
-	if err != nil {
-		return fmt.Errorf("open database: %w", err)
-	}
-	defer func() { _ = db.Close() }()
-	db.SetMaxOpenConns(1)
+// OlderSchemaError says that the schema must be migrated first, and that Open was told not to do it.
+type OlderSchemaError struct{ Schema }
 
-	for attempt := 0; ; attempt++ {
-		err := migrate(ctx, goose.DialectSQLite3, db, files)
-		if err == nil || attempt == 10 || ctx.Err() != nil {
-			return err
-		}
-		time.Sleep(50 * time.Millisecond) // the other program holds the lock or has just made the same table
-	}
+func (e *OlderSchemaError) Error() string {
+	return fmt.Sprintf("the database has schema %d, but this program needs %d: run latchkey migrate up", e.Database, e.Program)
 }
 
-func migrate(ctx context.Context, dialect goose.Dialect, db *sql.DB, files fs.FS) error {
-	provider, err := goose.NewProvider(dialect, db, files)
+// ReadSchema returns where the schema of the database stands, and changes nothing but creating an empty database file
+// and goose's table of versions.
+func ReadSchema(ctx context.Context, cfg Config) (Schema, error) {
+	m, err := newMigrator(cfg)
 	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
+		return Schema{}, err
 	}
-	has, want, err := provider.GetVersions(ctx)
+	defer m.close()
+	return m.read(ctx)
+}
+
+// Migrate brings the schema up to date and returns where it stood before. Of several programs that do it at once one
+// migrates and the others wait for it; one that is killed halfway leaves whole migrations behind. It returns a
+// *NewerSchemaError if a later program was there already.
+func Migrate(ctx context.Context, cfg Config) (before Schema, err error) {
+	m, err := newMigrator(cfg)
+	if err != nil {
+		return Schema{}, err
+	}
+	defer m.close()
+	before, err = m.read(ctx)
 	switch {
 	case err != nil:
-		return fmt.Errorf("read schema version: %w", err)
-	case has == want:
-		return nil
-	case has > want:
-		return &NewerSchemaError{Database: has, Program: want}
+		return before, err
+	case before.Database > before.Program:
+		return before, &NewerSchemaError{before}
+	case before.Database == before.Program:
+		return before, nil
 	}
-	if _, err := provider.Up(ctx); err != nil {
-		return fmt.Errorf("migrate from schema %d to %d: %w", has, want, err)
+	return before, m.up(ctx)
+}
+
+// checkSchema is Migrate, or only looks if the configuration says so.
+func checkSchema(ctx context.Context, cfg Config) error {
+	if !cfg.KeepSchema {
+		_, err := Migrate(ctx, cfg)
+		return err
+	}
+	schema, err := ReadSchema(ctx, cfg)
+	switch {
+	case err != nil:
+		return err
+	case schema.Database > schema.Program:
+		return &NewerSchemaError{schema}
+	case schema.Database < schema.Program:
+		return &OlderSchemaError{schema}
 	}
 	return nil
+}
+
+// migrator runs the migrations of one engine on connections of its own.
+type migrator struct {
+	db       *sql.DB
+	provider *goose.Provider
+	postgres bool
+}
+
+func newMigrator(cfg Config) (*migrator, error) {
+	m := &migrator{postgres: cfg.PostgresURL != ""}
+	dialect, folder := goose.DialectSQLite3, "migrations/sqlite"
+	if m.postgres {
+		dialect, folder = goose.DialectPostgres, "migrations/postgres"
+		pg, err := pgx.ParseConfig(cfg.PostgresURL)
+		if err != nil {
+			return nil, errPostgresURL
+		}
+		pg.ConnectTimeout = postgresWait
+		pg.DefaultQueryExecMode = postgresExecMode
+		m.db = stdlib.OpenDB(*pg)
+	} else {
+		if err := createPrivate(cfg.SQLitePath); err != nil {
+			return nil, err
+		}
+		db, err := sql.Open("sqlite", sqliteDSN(cfg.SQLitePath))
+		if err != nil {
+			return nil, fmt.Errorf("open database: %w", err)
+		}
+		db.SetMaxOpenConns(1)
+		m.db = db
+	}
+	files, err := fs.Sub(migrationFiles, folder)
+	if err == nil {
+		m.provider, err = goose.NewProvider(dialect, m.db, files)
+	}
+	if err != nil {
+		m.close()
+		return nil, fmt.Errorf("read migrations: %w", err)
+	}
+	return m, nil
+}
+
+func (m *migrator) close() { _ = m.db.Close() }
+
+func (m *migrator) read(ctx context.Context) (s Schema, err error) {
+	err = m.insist(ctx, func() error {
+		s.Database, s.Program, err = m.provider.GetVersions(ctx)
+		return err
+	})
+	if err != nil {
+		return Schema{}, fmt.Errorf("read schema version: %w", err)
+	}
+	return s, nil
 }
 
 // migrationLock is the key of the advisory lock under which one node at a time migrates. It is held by a transaction,
 // which pgbouncer keeps on one connection and which ends with its node, however that ends.
 const migrationLock = 0x6c617463686b6579 // "latchkey"
 
-// migratePostgres brings the schema up to date, once, whatever the number of nodes that start at the same time.
-func migratePostgres(ctx context.Context, cfg *pgx.ConnConfig) error {
-	files, err := fs.Sub(migrationFiles, "migrations/postgres")
-	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
+func (m *migrator) up(ctx context.Context) error {
+	if m.postgres {
+		tx, err := m.db.BeginTx(ctx, nil)
+		if err != nil {
+			return fmt.Errorf("connect: %w", err)
+		}
+		defer func() { _ = tx.Rollback() }()
+		if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", int64(migrationLock)); err != nil {
+			return fmt.Errorf("wait for another node's migration: %w", err)
+		}
 	}
-	db := stdlib.OpenDB(*cfg)
-	defer func() { _ = db.Close() }()
+	err := m.insist(ctx, func() error {
+		_, err := m.provider.Up(ctx) // what another program did meanwhile is not done again
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	return nil
+}
 
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("connect: %w", err)
+// insist tries again for a second: another program that starts at the same time may hold the lock of the file, or have
+// just made the same table.
+func (m *migrator) insist(ctx context.Context, f func() error) error {
+	const attempts = 20
+	for attempt := 1; ; attempt++ {
+		err := f()
+		var unreachable *pgconn.ConnectError
+		if err == nil || attempt == attempts || ctx.Err() != nil || errors.As(err, &unreachable) {
+			return err
+		}
+		time.Sleep(50 * time.Millisecond)
 	}
-	defer func() { _ = tx.Rollback() }()
-	if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", int64(migrationLock)); err != nil {
-		return fmt.Errorf("wait for another node's migration: %w", err)
-	}
-	return migrate(ctx, goose.DialectPostgres, db, files)
 }

@@ -96,8 +96,8 @@ func (s *Store) AttemptOneTimeCode(ctx context.Context, purpose auth.Purpose, em
 
 // ResetPassword implements auth.Store.
 func (s *Store) ResetPassword(ctx context.Context, p auth.PasswordReset) error {
-	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
-		t := p.Token
+	t := p.Token
+	return s.change(ctx, t.UserID, func(ctx context.Context, q querier) error {
 		// The user's row first, as everywhere: two transactions that lock in the same order cannot wait for each other.
 		n, err := q.exec(ctx, updateUserResetPassword, int64(t.UserID), t.EmailKey, string(p.Password), micros(p.Now))
 		switch {

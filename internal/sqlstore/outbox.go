@@ -35,7 +35,7 @@ func (s *Store) LeaseMail(ctx context.Context, now, until time.Time, limit int) 
 	var list []auth.OutboxMessage
 	err := s.engine.write(ctx, func(ctx context.Context, q querier) error {
 		list = list[:0]
-		return q.rows(ctx, leaseMessages, []any{micros(now), micros(until), int64(limit)}, func(scan func(...any) error) error {
+		return q.rows(ctx, s.engine.leaseSQL(), []any{micros(now), micros(until), int64(limit)}, func(scan func(...any) error) error {
 			var id, queuedAt, notAfter, attempts int64
 			var userID *int64
 			var kind, recipient, language, ip, userAgent string

@@ -20,39 +20,86 @@ const (
 	// postgresConns is how many connections a node opens at most, unless the URL says pool_max_conns: enough to keep a
 	// database of some cores busy, and few enough for five nodes on a server with the usual limit of 100.
 	postgresConns = 16
+	// postgresServerLimit, in milliseconds, is above postgresWait and below gapPatience.
+	postgresServerLimit = "5000"
 	// postgresRetries is how often a transaction is tried that lost against another one.
 	postgresRetries = 5
 )
 
 // postgresEngine is a PostgreSQL database, 15 or newer, that several nodes may use at once.
 type postgresEngine struct {
-	pool *pgxpool.Pool
+	pool         *pgxpool.Pool
+	polls        *pgxpool.Pool // one connection, for the follower alone
+	listenConfig *pgx.ConnConfig
 }
 
-// openPostgres connects and brings the schema up to date.
-func openPostgres(ctx context.Context, url string) (*postgresEngine, error) {
+// postgresExecMode has statements described once a connection and sent without a name: pgbouncer in transaction mode,
+// which may send the next one to another server connection, knows no prepared statements.
+const postgresExecMode = pgx.QueryExecModeCacheDescribe
+
+// errPostgresURL stands for pgx' own error, which may quote the URL, password and all.
+var errPostgresURL = errors.New("postgres: the URL cannot be read")
+
+// limitTransactions has the server end what a node cannot end itself, because it lost power or its network: a
+// transaction that goes on would keep its locks. pgbouncer refuses such parameters unless it is told to ignore them;
+// behind one the server's own settings count.
+func limitTransactions(ctx context.Context, cfg *pgx.ConnConfig) error {
+	limited := cfg.Copy()
+	for _, name := range []string{"statement_timeout", "idle_in_transaction_session_timeout"} {
+		if _, set := limited.RuntimeParams[name]; !set {
+			limited.RuntimeParams[name] = postgresServerLimit
+		}
+	}
+	conn, err := pgx.ConnectConfig(ctx, limited)
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "08P01" { // protocol_violation: unsupported startup parameter
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	cfg.RuntimeParams = limited.RuntimeParams
+	return conn.Close(ctx)
+}
+
+// openPostgres connects to a database whose schema is up to date. listenURL is for LISTEN; empty: url.
+func openPostgres(ctx context.Context, url, listenURL string) (*postgresEngine, error) {
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		return nil, errors.New("postgres: the URL cannot be read") // pgx' error may quote it, password and all
-	}
-	// Statements are described once a connection and sent without a name: pgbouncer in transaction mode, which may
-	// send the next one to another server connection, knows no prepared statements.
-	cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
-	cfg.ConnConfig.ConnectTimeout = postgresWait
-	if cfg.ConnConfig.RuntimeParams["application_name"] == "" {
-		cfg.ConnConfig.RuntimeParams["application_name"] = "latchkey"
+		return nil, errPostgresURL
 	}
 	if !strings.Contains(url, "pool_max_conns") {
 		cfg.MaxConns = postgresConns
 	}
-	if err := migratePostgres(ctx, cfg.ConnConfig); err != nil {
-		return nil, err
-	}
-	pool, err := pgxpool.NewWithConfig(ctx, cfg)
-	if err != nil {
+	cfg.ConnConfig.DefaultQueryExecMode = postgresExecMode
+	cfg.ConnConfig.ConnectTimeout = postgresWait
+	if err := limitTransactions(ctx, cfg.ConnConfig); err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
-	return &postgresEngine{pool: pool}, nil
+
+	listen := cfg.ConnConfig.Copy()
+	if listenURL != "" {
+		if listen, err = pgx.ParseConfig(listenURL); err != nil {
+			return nil, errors.New("postgres: the URL for LISTEN cannot be read")
+		}
+		listen.ConnectTimeout = postgresWait
+	}
+	polls := cfg.Copy()
+	polls.MinConns, polls.MaxConns = 0, 1
+	// The names tell an operator in pg_stat_activity which connection is which.
+	for name, c := range map[string]*pgx.ConnConfig{"": cfg.ConnConfig, " poll": polls.ConnConfig, " listen": listen} {
+		if c.RuntimeParams["application_name"] == "" {
+			c.RuntimeParams["application_name"] = "latchkey" + name
+		}
+	}
+	e := &postgresEngine{listenConfig: listen}
+	if e.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
+		return nil, fmt.Errorf("postgres: %w", err)
+	}
+	if e.polls, err = pgxpool.NewWithConfig(ctx, polls); err != nil {
+		e.pool.Close()
+		return nil, fmt.Errorf("postgres: %w", err)
+	}
+	return e, nil
 }
 
 func (e *postgresEngine) read(ctx context.Context, f func(context.Context, querier) error) error {
@@ -97,6 +144,50 @@ func lostRace(err error) bool {
 	return ok && (e.Code == "40001" || e.Code == "40P01")
 }
 
+func (e *postgresEngine) poll(ctx context.Context, f func(context.Context, querier) error) error {
+	ctx, cancel := context.WithTimeout(ctx, postgresWait)
+	defer cancel()
+	return f(ctx, postgresQuerier{e.polls})
+}
+
+// listen waits for NOTIFY on a connection of its own, and tries again every second while there is none. Through
+// pgbouncer in transaction mode nothing is ever heard, which does no harm.
+func (e *postgresEngine) listen(ctx context.Context, wake func()) {
+	for ctx.Err() == nil {
+		e.listenOnce(ctx, wake)
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func (e *postgresEngine) listenOnce(ctx context.Context, wake func()) {
+	conn, err := pgx.ConnectConfig(ctx, e.listenConfig)
+	if err != nil {
+		return
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	if _, err := conn.Exec(ctx, "LISTEN latchkey_invalidations"); err != nil {
+		return
+	}
+	for {
+		if _, err := conn.WaitForNotification(ctx); err != nil {
+			return
+		}
+		wake()
+	}
+}
+
+func (e *postgresEngine) notify(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, followInterval)
+	defer cancel()
+	_, err := e.polls.Exec(ctx, notifyInvalidationPostgres)
+	return err
+}
+
+func (e *postgresEngine) leaseSQL() string { return leaseMessagesPostgres }
+
 func (e *postgresEngine) ping(ctx context.Context) error {
 	return e.read(ctx, func(ctx context.Context, q querier) error {
 		var one int64
@@ -105,6 +196,7 @@ func (e *postgresEngine) ping(ctx context.Context) error {
 }
 
 func (e *postgresEngine) close() error {
+	e.polls.Close()
 	e.pool.Close()
 	return nil
 }

@@ -43,23 +43,31 @@ func (s *Store) insertSession(ctx context.Context, q querier, user auth.UserID, 
 
 // CreateSession implements auth.Store.
 func (s *Store) CreateSession(ctx context.Context, in auth.SignIn) (auth.User, error) {
-	user, err := s.writeUser(ctx, func(ctx context.Context, q querier) (auth.User, error) {
-		sql, args := updateUserSignedIn, []any{int64(in.UserID), micros(in.Session.CreatedAt)}
-		if in.Verified != nil {
-			sql, args = updateUserSignedInWithPassword, append(args, string(*in.Verified), nullable(in.Rehashed))
-		}
-		user, _, err := s.queryUser(ctx, q, auth.ErrChanged, sql, args...)
-		if err != nil {
-			return auth.User{}, fmt.Errorf("update user: %w", err)
+	sql, args := updateUserSignedIn, []any{int64(in.UserID), micros(in.Session.CreatedAt)}
+	if in.Verified != nil {
+		sql, args = updateUserSignedInWithPassword, append(args, string(*in.Verified), nullable(in.Rehashed))
+	}
+	var user auth.User
+	var ended int64
+	err := s.engine.write(ctx, func(ctx context.Context, q querier) (err error) {
+		if user, _, err = s.queryUser(ctx, q, auth.ErrChanged, sql, args...); err != nil {
+			return fmt.Errorf("update user: %w", err)
 		}
 		if err := s.insertSession(ctx, q, user.ID, in.Session); err != nil {
-			return auth.User{}, err
+			return err
 		}
-		if _, err := q.exec(ctx, deleteOldestSessions, int64(user.ID), int64(auth.MaxSessions)); err != nil {
-			return auth.User{}, fmt.Errorf("delete oldest sessions: %w", err)
+		if ended, err = q.exec(ctx, deleteOldestSessions, int64(user.ID), int64(auth.MaxSessions)); err != nil {
+			return fmt.Errorf("delete oldest sessions: %w", err)
 		}
-		return user, nil
+		if ended == 0 {
+			return nil
+		}
+		return s.insertInvalidation(ctx, q, user.ID)
 	})
+	if ended > 0 {
+		s.cache.Invalidate(in.UserID)
+		s.tellOthers()
+	}
 	if errors.Is(err, errUnique) {
 		return auth.User{}, auth.ErrSessionIDTaken
 	}
@@ -116,7 +124,7 @@ func (s *Store) ListSessions(ctx context.Context, user auth.UserID, now time.Tim
 
 // RevokeSession implements auth.Store.
 func (s *Store) RevokeSession(ctx context.Context, user auth.UserID, id auth.SessionID) error {
-	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
+	return s.change(ctx, user, func(ctx context.Context, q querier) error {
 		n, err := q.exec(ctx, deleteSession, int64(id), int64(user))
 		if err == nil && n == 0 {
 			return auth.ErrNotFound
@@ -127,7 +135,7 @@ func (s *Store) RevokeSession(ctx context.Context, user auth.UserID, id auth.Ses
 
 // RevokeOtherSessions implements auth.Store.
 func (s *Store) RevokeOtherSessions(ctx context.Context, user auth.UserID, keep auth.SessionID) error {
-	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
+	return s.change(ctx, user, func(ctx context.Context, q querier) error {
 		_, err := q.exec(ctx, deleteOtherSessions, int64(user), int64(keep))
 		return err
 	})

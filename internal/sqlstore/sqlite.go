@@ -52,18 +52,8 @@ const (
 	abandoned
 )
 
-// openSQLite opens or creates the database file and brings its schema up to date.
-// ":memory:" is refused: nothing would outlive a restart.
-func openSQLite(ctx context.Context, path string) (*sqliteEngine, error) {
-	if path == ":memory:" {
-		return nil, errors.New("sqlite: :memory: would forget everything, a file is needed")
-	}
-	if err := createPrivate(path); err != nil {
-		return nil, err
-	}
-	if err := migrateSQLite(ctx, path); err != nil {
-		return nil, err
-	}
+// openSQLite opens the database file, whose schema is up to date.
+func openSQLite(path string) (*sqliteEngine, error) {
 	readers, err := sql.Open("sqlite", sqliteDSN(path, "query_only(1)"))
 	if err != nil {
 		return nil, fmt.Errorf("open database for reading: %w", err)
@@ -168,6 +158,17 @@ func (e *sqliteEngine) writeLoop() {
 		}
 	}
 }
+
+func (e *sqliteEngine) poll(ctx context.Context, f func(context.Context, querier) error) error {
+	return e.read(ctx, f)
+}
+
+// Other processes that write to the file, such as an operator's command, are noticed by polling.
+func (e *sqliteEngine) listen(context.Context, func()) {}
+
+func (e *sqliteEngine) notify(context.Context) error { return nil }
+
+func (e *sqliteEngine) leaseSQL() string { return leaseMessages }
 
 func (e *sqliteEngine) ping(ctx context.Context) error {
 	// A write that changes nothing: a database that can be read but not written serves nobody.

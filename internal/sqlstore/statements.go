@@ -108,6 +108,12 @@ const (
 			(SELECT id FROM outbox WHERE next_attempt_at <= $1 ORDER BY next_attempt_at LIMIT $3)
 		RETURNING id, kind, user_id, recipient, language, ip, user_agent, queued_at, not_after, attempts`
 
+	// PostgreSQL's own: workers of several nodes pass each other instead of waiting in line for the same rows.
+	leaseMessagesPostgres = `UPDATE outbox SET next_attempt_at = $2, attempts = attempts + 1
+		WHERE next_attempt_at <= $1 AND id IN
+			(SELECT id FROM outbox WHERE next_attempt_at <= $1 ORDER BY next_attempt_at LIMIT $3 FOR UPDATE SKIP LOCKED)
+		RETURNING id, kind, user_id, recipient, language, ip, user_agent, queued_at, not_after, attempts`
+
 	deleteMessage = `DELETE FROM outbox WHERE id = $1`
 
 	updateMessageRetry = `UPDATE outbox SET next_attempt_at = $2, last_error = $3 WHERE id = $1`
@@ -148,6 +154,18 @@ const (
 	deleteOneTimeTokensOfUser = `DELETE FROM one_time_tokens WHERE user_id = $1`
 )
 
+// Every change that ends a session or is seen in one leaves a row, for the caches of other nodes.
+const (
+	insertInvalidation = `INSERT INTO invalidations (user_id, created_at) VALUES ($1, $2)`
+
+	selectInvalidationsSince = `SELECT seq, user_id FROM invalidations WHERE seq > $1 ORDER BY seq LIMIT $2`
+
+	selectLastInvalidation = `SELECT COALESCE(MAX(seq), 0) FROM invalidations`
+
+	// PostgreSQL's own: SQLite has one process that matters, and others are found by looking.
+	notifyInvalidationPostgres = `SELECT pg_notify('latchkey_invalidations', '')`
+)
+
 // What is due is deleted in batches of $2; the condition stands twice because a row may change between the two looks.
 const (
 	deleteExpiredSessions = `DELETE FROM sessions WHERE expires_at <= $1 AND id IN
@@ -167,3 +185,6 @@ const (
 	deleteOldMessages = `DELETE FROM outbox WHERE id IN
 		(SELECT id FROM outbox WHERE not_after <= $1 ORDER BY not_after LIMIT $2)`
 )
+
+const deleteOldInvalidations = `DELETE FROM invalidations WHERE seq IN
+		(SELECT seq FROM invalidations WHERE created_at <= $1 ORDER BY seq LIMIT $2)`

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"time"
 
@@ -18,38 +19,75 @@ type Config struct {
 	SQLitePath string
 	// PostgresURL is a postgres:// URL, also of several hosts, also of pgbouncer in transaction mode.
 	PostgresURL string
+	// KeepSchema leaves the schema as it is: an older one is refused with *OlderSchemaError.
+	KeepSchema bool
+	// ListenURL reaches the same PostgreSQL without a pooler, for LISTEN; empty: PostgresURL. Without LISTEN, other
+	// nodes' changes are noticed a little later.
+	ListenURL string
+	// Cache is told of changes before they are acknowledged, and of other nodes' by Follow. Required.
+	Cache Cache
+	// Now reads the time. Required.
+	Now func() time.Time
+	// Logger is for trouble in the background; nil: slog.Default.
+	Logger *slog.Logger
 	// PlaceholderDomain is the domain of generated addresses, which are stored as their absence. Required.
 	PlaceholderDomain string
+}
+
+// Cache is what must hear of changes; *auth.SessionCache is one.
+type Cache interface {
+	// Invalidate says that the user, or a session of theirs, has changed or ended.
+	Invalidate(auth.UserID)
+	// Confirm says that every change that was acknowledged before at has been passed to Invalidate.
+	Confirm(at time.Time)
+	// Clear says that changes may have been missed.
+	Clear()
 }
 
 // Store is an auth.Store, and the outbox of package mail. It is safe for concurrent use.
 type Store struct {
 	engine      engine
+	cache       Cache
+	now         func() time.Time
+	logger      *slog.Logger
 	placeholder string
+	changed     chan struct{} // Follow tells other nodes
 }
 
 var _ auth.Store = (*Store)(nil)
 
-// Open opens the database and brings its schema up to date. It returns a *NewerSchemaError if a later program has
-// changed the schema already.
+// Open opens the database and brings its schema up to date, unless KeepSchema is set. It returns a *NewerSchemaError if
+// a later program has changed the schema already.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.PlaceholderDomain == "" {
 		return nil, errors.New("sqlstore: no PlaceholderDomain")
 	}
+	if cfg.Cache == nil || cfg.Now == nil {
+		return nil, errors.New("sqlstore: no Cache or no Now")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
 	if (cfg.SQLitePath == "") == (cfg.PostgresURL == "") {
 		return nil, errors.New("sqlstore: either SQLitePath or PostgresURL is needed")
+	}
+	if err := checkSchema(ctx, cfg); err != nil {
+		return nil, fmt.Errorf("sqlstore: %w", err)
 	}
 	var e engine
 	var err error
 	if cfg.PostgresURL != "" {
-		e, err = openPostgres(ctx, cfg.PostgresURL)
+		e, err = openPostgres(ctx, cfg.PostgresURL, cfg.ListenURL)
 	} else {
-		e, err = openSQLite(ctx, cfg.SQLitePath)
+		e, err = openSQLite(cfg.SQLitePath)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: %w", err)
 	}
-	return &Store{engine: e, placeholder: cfg.PlaceholderDomain}, nil
+	return &Store{
+		engine: e, cache: cfg.Cache, now: cfg.Now, logger: cfg.Logger, placeholder: cfg.PlaceholderDomain,
+		changed: make(chan struct{}, 1),
+	}, nil
 }
 
 // Close writes what was accepted and closes the database. Later calls return auth.ErrUnavailable.
@@ -102,15 +140,31 @@ func parseAddress(s string) netip.Addr {
 	return a
 }
 
-// writeUser runs f in a write transaction and returns the user that it returned.
-func (s *Store) writeUser(ctx context.Context, f func(context.Context, querier) (auth.User, error)) (auth.User, error) {
-	var user auth.User
-	err := s.engine.write(ctx, func(ctx context.Context, q querier) (err error) {
-		user, err = f(ctx, q)
-		return err
+// change runs f in a write transaction that changes the user or ends sessions of theirs, and makes that known: to this
+// node's cache before change returns, to the other nodes' with the commit.
+func (s *Store) change(ctx context.Context, user auth.UserID, f func(context.Context, querier) error) error {
+	defer s.cache.Invalidate(user) // also when it is not known whether it was committed
+	err := s.engine.write(ctx, func(ctx context.Context, q querier) error {
+		if err := f(ctx, q); err != nil {
+			return err
+		}
+		return s.insertInvalidation(ctx, q, user)
 	})
-	if err != nil {
-		return auth.User{}, err
+	s.tellOthers()
+	return err
+}
+
+func (s *Store) insertInvalidation(ctx context.Context, q querier, user auth.UserID) error {
+	if _, err := q.exec(ctx, insertInvalidation, int64(user), micros(s.now())); err != nil {
+		return fmt.Errorf("insert invalidation: %w", err)
 	}
-	return user, nil
+	return nil
+}
+
+// tellOthers has Follow wake the other nodes. It returns at once.
+func (s *Store) tellOthers() {
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
 }

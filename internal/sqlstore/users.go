@@ -99,13 +99,14 @@ func (s *Store) FindIdentity(ctx context.Context, i auth.Identity) (auth.User, e
 // CreateUser implements auth.Store.
 func (s *Store) CreateUser(ctx context.Context, n auth.NewUser) (auth.User, error) {
 	address, key := emailParams(n.Email)
-	user, err := s.writeUser(ctx, func(ctx context.Context, q querier) (auth.User, error) {
-		user, _, err := s.queryUser(ctx, q, auth.ErrChanged, insertUser, n.Username, address, key, n.Fullname,
+	var user auth.User
+	err := s.engine.write(ctx, func(ctx context.Context, q querier) (err error) {
+		user, _, err = s.queryUser(ctx, q, auth.ErrChanged, insertUser, n.Username, address, key, n.Fullname,
 			nullable(n.Avatar), nullable(n.PhoneNumber), nullable(n.PasswordHash), flag(n.Guest), string(n.Language), micros(n.Now))
 		if err != nil {
-			return auth.User{}, fmt.Errorf("insert user: %w", err)
+			return fmt.Errorf("insert user: %w", err)
 		}
-		return user, s.addWaysIn(ctx, q, user.ID, n.Identity, n.Session, n.Now)
+		return s.addWaysIn(ctx, q, user.ID, n.Identity, n.Session, n.Now)
 	})
 	if errors.Is(err, errUnique) {
 		return auth.User{}, s.whatIsTaken(ctx, 0, n.Username, n.Email, n.Identity)
@@ -116,16 +117,17 @@ func (s *Store) CreateUser(ctx context.Context, n auth.NewUser) (auth.User, erro
 // UpgradeGuest implements auth.Store.
 func (s *Store) UpgradeGuest(ctx context.Context, g auth.GuestUpgrade) (auth.User, error) {
 	address, key := emailParams(g.Email)
-	user, err := s.writeUser(ctx, func(ctx context.Context, q querier) (auth.User, error) {
-		user, _, err := s.queryUser(ctx, q, auth.ErrChanged, updateGuestToUser, int64(g.UserID), nullable(g.Username), address, key,
+	var user auth.User
+	err := s.change(ctx, g.UserID, func(ctx context.Context, q querier) (err error) {
+		user, _, err = s.queryUser(ctx, q, auth.ErrChanged, updateGuestToUser, int64(g.UserID), nullable(g.Username), address, key,
 			nullable(g.Fullname), nullable(g.Avatar), nullable(g.PhoneNumber), nullable(g.PasswordHash), micros(g.Now))
 		if err != nil {
-			return auth.User{}, fmt.Errorf("update guest: %w", err)
+			return fmt.Errorf("update guest: %w", err)
 		}
 		if _, err := q.exec(ctx, deleteSessionsOfUser, int64(g.UserID)); err != nil {
-			return auth.User{}, fmt.Errorf("delete sessions: %w", err)
+			return fmt.Errorf("delete sessions: %w", err)
 		}
-		return user, s.addWaysIn(ctx, q, user.ID, g.Identity, g.Session, g.Now)
+		return s.addWaysIn(ctx, q, user.ID, g.Identity, g.Session, g.Now)
 	})
 	if errors.Is(err, errUnique) {
 		return auth.User{}, s.whatIsTaken(ctx, g.UserID, g.Username, g.Email, g.Identity)
@@ -183,31 +185,34 @@ func (s *Store) whatIsTaken(ctx context.Context, self auth.UserID, username stri
 
 // UpdateProfile implements auth.Store.
 func (s *Store) UpdateProfile(ctx context.Context, id auth.UserID, c auth.ProfileChange) (auth.User, error) {
-	return s.writeUser(ctx, func(ctx context.Context, q querier) (auth.User, error) {
-		user, _, err := s.queryUser(ctx, q, auth.ErrNotFound, updateUserProfile, int64(id), c.Fullname,
+	var user auth.User
+	err := s.change(ctx, id, func(ctx context.Context, q querier) (err error) {
+		user, _, err = s.queryUser(ctx, q, auth.ErrNotFound, updateUserProfile, int64(id), c.Fullname,
 			flag(c.Avatar != nil), nullable(text(c.Avatar)), flag(c.PhoneNumber != nil), nullable(text(c.PhoneNumber)))
-		return user, err
+		return err
 	})
+	return user, err
 }
 
 // ChangePassword implements auth.Store.
 func (s *Store) ChangePassword(ctx context.Context, c auth.PasswordChange) (auth.User, error) {
-	user, err := s.writeUser(ctx, func(ctx context.Context, q querier) (auth.User, error) {
-		user, _, err := s.queryUser(ctx, q, auth.ErrChanged, updateUserPassword,
+	var user auth.User
+	err := s.change(ctx, c.UserID, func(ctx context.Context, q querier) (err error) {
+		user, _, err = s.queryUser(ctx, q, auth.ErrChanged, updateUserPassword,
 			int64(c.UserID), string(c.Verified), string(c.New), micros(c.Now))
 		if err != nil {
-			return auth.User{}, fmt.Errorf("update password: %w", err)
+			return fmt.Errorf("update password: %w", err)
 		}
 		if err := s.endResets(ctx, q, user.ID, user.Email); err != nil {
-			return auth.User{}, err
+			return err
 		}
 		if _, err := q.exec(ctx, deleteSessionsOfUser, int64(user.ID)); err != nil {
-			return auth.User{}, fmt.Errorf("delete sessions: %w", err)
+			return fmt.Errorf("delete sessions: %w", err)
 		}
 		if err := s.insertSession(ctx, q, user.ID, c.Session); err != nil {
-			return auth.User{}, err
+			return err
 		}
-		return user, s.insertMessage(ctx, q, c.Notice)
+		return s.insertMessage(ctx, q, c.Notice)
 	})
 	if errors.Is(err, errUnique) {
 		return auth.User{}, auth.ErrSessionIDTaken
@@ -217,7 +222,7 @@ func (s *Store) ChangePassword(ctx context.Context, c auth.PasswordChange) (auth
 
 // DeleteUser implements auth.Store.
 func (s *Store) DeleteUser(ctx context.Context, id auth.UserID, verified auth.PasswordHash, now time.Time) error {
-	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
+	return s.change(ctx, id, func(ctx context.Context, q querier) error {
 		n, err := q.exec(ctx, updateUserDeleted, int64(id), nullable(verified), micros(now))
 		switch {
 		case err != nil:
@@ -236,7 +241,7 @@ func (s *Store) DeleteUser(ctx context.Context, id auth.UserID, verified auth.Pa
 
 // SetStatus implements auth.Store.
 func (s *Store) SetStatus(ctx context.Context, id auth.UserID, status auth.Status) error {
-	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
+	return s.change(ctx, id, func(ctx context.Context, q querier) error {
 		n, err := q.exec(ctx, updateUserStatus, int64(id), int64(status))
 		if err == nil && n == 0 {
 			return auth.ErrNotFound

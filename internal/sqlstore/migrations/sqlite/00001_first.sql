@@ -82,3 +82,11 @@ CREATE UNIQUE INDEX one_time_tokens_message ON one_time_tokens (message_id);
 CREATE INDEX one_time_tokens_email ON one_time_tokens (email_key, purpose);
 CREATE INDEX one_time_tokens_user ON one_time_tokens (user_id, purpose);
 CREATE INDEX one_time_tokens_expiry ON one_time_tokens (expires_at);
+
+-- Changes of users that caches of other nodes must hear of, in the order of their numbers. A few minutes are kept.
+CREATE TABLE invalidations (
+    seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id    INTEGER NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX invalidations_created ON invalidations (created_at);

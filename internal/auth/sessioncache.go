@@ -1,0 +1,181 @@
+package auth
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// cacheFreshness is how old the last look at the invalidations may be while the cache is used. It bounds the time in
+	// which a session that another node ended is still accepted here.
+	cacheFreshness = 250 * time.Millisecond
+	cacheShards    = 64
+	// cacheCapacity bounds the cache to some 60 MiB. A session that is not in it costs a query by primary key.
+	cacheCapacity = 100_000
+	// recentChanges is how many changes of users are remembered for loads under way. A load that is overtaken by more
+	// than that is not kept.
+	recentChanges = 4096
+)
+
+// SessionCache keeps sessions that were verified, so that verifying them again asks no database. Its rules:
+//
+//   - What is known of a user is dropped before the change of that user is acknowledged (Invalidate), on this node by the
+//     store that makes the change, for other nodes by whoever follows the invalidations.
+//   - What was read before a change is never kept after it: a load notes where the changes stand before it reads.
+//   - Without a look at the invalidations within the last 250 ms (Confirm) nothing is answered from it.
+//
+// The zero value is not usable; see NewSessionCache. It is safe for concurrent use.
+type SessionCache struct {
+	confirmed atomic.Pointer[time.Time]
+	shards    [cacheShards]cacheShard
+
+	mu      sync.Mutex
+	users   map[UserID]*cachedUser
+	changes int64                 // how many there were
+	recent  [recentChanges]UserID // change n stands at n % recentChanges
+}
+
+type cacheShard struct {
+	mu       sync.Mutex
+	sessions map[SessionID]*cachedSession
+}
+
+// cachedUser is what the cached sessions of one user share.
+type cachedUser struct {
+	changed atomic.Bool // once true the sessions that point here are worthless
+	cached  int         // sessions that point here; guarded by SessionCache.mu
+}
+
+// cachedSession is a session and its user as they were read. Only its use moves on.
+type cachedSession struct {
+	session Session // LastUsedAt and ExpiresAt as read
+	user    User
+	owner   *cachedUser
+
+	lastUsedAt atomic.Int64 // unix microseconds
+	expiresAt  atomic.Int64
+}
+
+// NewSessionCache returns an empty cache, which answers nothing before the first Confirm.
+func NewSessionCache() *SessionCache {
+	c := &SessionCache{users: make(map[UserID]*cachedUser)}
+	for i := range c.shards {
+		c.shards[i].sessions = make(map[SessionID]*cachedSession)
+	}
+	return c
+}
+
+// Confirm says that every change that was acknowledged before at has been passed to Invalidate.
+func (c *SessionCache) Confirm(at time.Time) { c.confirmed.Store(&at) }
+
+// Invalidate drops what is known of the user, and keeps loads that began before from being kept.
+func (c *SessionCache) Invalidate(user UserID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.recent[c.changes%recentChanges] = user
+	c.changes++
+	if u, ok := c.users[user]; ok {
+		u.changed.Store(true)
+		delete(c.users, user)
+	}
+}
+
+// Clear drops everything, for when changes may have been missed.
+func (c *SessionCache) Clear() {
+	c.mu.Lock()
+	c.changes += recentChanges + 1 // overtakes every load under way
+	clear(c.users)
+	c.mu.Unlock()
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		for _, e := range s.sessions {
+			e.owner.changed.Store(true)
+		}
+		clear(s.sessions)
+		s.mu.Unlock()
+	}
+}
+
+// find returns the session if it is known and may be answered from memory at now.
+func (c *SessionCache) find(id SessionID, now time.Time) (*cachedSession, bool) {
+	at := c.confirmed.Load()
+	if at == nil || now.Sub(*at) > cacheFreshness {
+		return nil, false
+	}
+	s := c.shard(id)
+	s.mu.Lock()
+	e, ok := s.sessions[id]
+	s.mu.Unlock()
+	if !ok || e.owner.changed.Load() {
+		return nil, false
+	}
+	return e, true
+}
+
+// beginLoad notes where the changes stand. It is called before the database is read.
+func (c *SessionCache) beginLoad() (began int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.changes
+}
+
+// endLoad keeps what was read, unless its user changed since the load began.
+func (c *SessionCache) endLoad(began int64, session Session, user User) {
+	e := &cachedSession{session: session, user: user}
+	e.lastUsedAt.Store(session.LastUsedAt.UnixMicro())
+	e.expiresAt.Store(session.ExpiresAt.UnixMicro())
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.changes-began > recentChanges {
+		return
+	}
+	for n := began; n < c.changes; n++ {
+		if c.recent[n%recentChanges] == user.ID {
+			return
+		}
+	}
+	u, ok := c.users[user.ID]
+	if !ok {
+		u = new(cachedUser)
+		c.users[user.ID] = u
+	}
+	e.owner = u
+	u.cached++
+
+	s := c.shard(session.ID)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if old, ok := s.sessions[session.ID]; ok {
+		c.release(old)
+	} else if len(s.sessions) >= cacheCapacity/cacheShards {
+		for id, victim := range s.sessions { // any one: the order of a map is random
+			delete(s.sessions, id)
+			c.release(victim)
+			break
+		}
+	}
+	s.sessions[session.ID] = e
+}
+
+// release forgets a user whose last cached session goes. c.mu is held.
+func (c *SessionCache) release(e *cachedSession) {
+	e.owner.cached--
+	if e.owner.cached == 0 && !e.owner.changed.Load() {
+		delete(c.users, e.session.UserID)
+	}
+}
+
+func (c *SessionCache) shard(id SessionID) *cacheShard {
+	return &c.shards[uint64(id)*0x9e3779b97f4a7c15>>58] // the ids of one millisecond differ in their low bits
+}
+
+// current is the session and its user as the request that found it sees them.
+func (e *cachedSession) current() Current {
+	session := e.session
+	session.LastUsedAt = time.UnixMicro(e.lastUsedAt.Load()).UTC()
+	session.ExpiresAt = time.UnixMicro(e.expiresAt.Load()).UTC()
+	return Current{Session: session, User: e.user}
+}
