@@ -84,27 +84,11 @@ func (s *Service) ChangePassword(ctx context.Context, c Current, in NewPassword,
 // DeleteUser removes the signed-in user, after the current password or, for users without one, within 10 minutes of
 // signing in (ErrForbidden later). It returns a *ValidationError if the password is missing or wrong.
 func (s *Service) DeleteUser(ctx context.Context, c Current, currentPassword string, origin Origin) error {
-	_, verified, err := s.cfg.Store.FindUser(ctx, c.User.ID)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return ErrUnauthorized
-	case err != nil:
-		return fmt.Errorf("find user: %w", err)
+	verified, err := s.provePresence(ctx, c, currentPassword, origin)
+	if err != nil {
+		return err
 	}
-	now := s.cfg.Now().UTC()
-	switch {
-	case verified == "":
-		if now.Sub(c.Session.CreatedAt) > freshSignIn {
-			return ErrForbidden
-		}
-	case currentPassword == "":
-		return invalid(FieldCurrentPassword, Required)
-	default:
-		if verified, err = s.verifyCurrentPassword(ctx, c, currentPassword, origin); err != nil {
-			return err
-		}
-	}
-	err = s.cfg.Store.DeleteUser(ctx, c.User.ID, verified, now)
+	err = s.cfg.Store.DeleteUser(ctx, c.User.ID, verified, s.cfg.Now().UTC())
 	switch {
 	case errors.Is(err, ErrChanged):
 		return invalid(FieldCurrentPassword, Invalid)
@@ -112,6 +96,26 @@ func (s *Service) DeleteUser(ctx context.Context, c Current, currentPassword str
 		return fmt.Errorf("delete user: %w", err)
 	}
 	return nil
+}
+
+// provePresence makes sure that it is the user who asks, and not just somebody with their device: by the current
+// password, or for users without one by a sign-in within the last 10 minutes (ErrForbidden later). It returns the hash
+// that the password belongs to, "" without one, or a *ValidationError if the password is missing or wrong.
+func (s *Service) provePresence(ctx context.Context, c Current, currentPassword string, origin Origin) (PasswordHash, error) {
+	_, hash, err := s.cfg.Store.FindUser(ctx, c.User.ID)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return "", ErrUnauthorized
+	case err != nil:
+		return "", fmt.Errorf("find user: %w", err)
+	case hash == "" && s.cfg.Now().Sub(c.Session.CreatedAt) > freshSignIn:
+		return "", ErrForbidden
+	case hash == "":
+		return "", nil
+	case currentPassword == "":
+		return "", invalid(FieldCurrentPassword, Required)
+	}
+	return s.verifyCurrentPassword(ctx, c, currentPassword, origin)
 }
 
 // verifyCurrentPassword returns the hash that the password belongs to, or a *ValidationError after the same work when

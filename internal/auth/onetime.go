@@ -4,7 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -12,10 +12,22 @@ import (
 // Purpose says what a one-time token is for; it is good for nothing else.
 type Purpose string
 
-// PurposeResetPassword is the purpose of a token that sets a new password.
-const PurposeResetPassword Purpose = "reset_password"
+// The purposes.
+const (
+	PurposeResetPassword   Purpose = "reset_password"
+	PurposeVerifyEmail     Purpose = "verify_email"      // proves the address that the user has
+	PurposeChangeEmail     Purpose = "change_email"      // proves another address, which becomes the user's
+	PurposeUndoEmailChange Purpose = "undo_email_change" // gives the user the old address back
+)
 
-const resetTTL = 30 * time.Minute // long enough for greylisted mail, short enough for a shared inbox
+const (
+	resetTTL  = 30 * time.Minute // long enough for greylisted mail, short enough for a shared inbox
+	verifyTTL = 24 * time.Hour   // nobody is locked out meanwhile
+)
+
+// UndoTTL is how long a change of address can be undone, and how long a Store holds the old address: a week's holiday
+// from mail.
+const UndoTTL = 7 * 24 * time.Hour
 
 // Bounds that a Store keeps.
 const (
@@ -32,34 +44,32 @@ type OneTimeToken struct {
 	MessageID MessageID // the message that carries it
 	UserID    UserID
 	Purpose   Purpose
-	EmailKey  string // the address that it was issued for
+	Address   string // the address that it was issued for
+	EmailKey  string // the same, as addresses are compared
 	TokenHash TokenHash
 	// CodeHash is argon2id of the code, not SHA-256: 10^8 codes would be tried in a second by whoever reads the table.
+	// It is zero when there is no code.
 	CodeHash  [sha256.Size]byte
 	IssuedAt  time.Time
 	ExpiresAt time.Time
 }
 
-// hashCode returns what the database keeps of a code. All codes of one user and purpose share a salt, so that one hash
-// serves to compare a typed code with all that are outstanding.
-func (s *Service) hashCode(ctx context.Context, client string, t OneTimeToken, code OneTimeCode) ([sha256.Size]byte, error) {
+// hashCode returns what the database keeps of a code. All codes of one user share a salt, which is another one in every
+// installation, so that one hash serves to compare a typed code with all that are outstanding.
+func (s *Service) hashCode(ctx context.Context, client string, user UserID, code OneTimeCode) ([sha256.Size]byte, error) {
 	h := sha256.New()
-	_, _ = fmt.Fprintf(h, "latchkey one-time code\x00%s\x00%s\x00", t.Purpose, t.EmailKey)
-	_ = binary.Write(h, binary.BigEndian, int64(t.UserID))
+	_, _ = fmt.Fprintf(h, "latchkey one-time code\x00%s\x00%d", s.cfg.PublicURL, user)
 	return s.cfg.Hasher.Derive(ctx, client, code.Reveal(), h.Sum(nil)[:16])
 }
 
-// verifyCode returns the outstanding token that the code belongs to, or ErrTokenInvalid after the same work.
-func (s *Service) verifyCode(ctx context.Context, client string, purpose Purpose, emailKey string, code OneTimeCode, now time.Time) (OneTimeToken, error) {
-	live, err := s.cfg.Store.AttemptOneTimeCode(ctx, purpose, emailKey, now)
+// verifyCode returns the user's outstanding token that the code belongs to, or ErrTokenInvalid after the same work,
+// also for user 0, who does not exist. It counts as an attempt against all of them.
+func (s *Service) verifyCode(ctx context.Context, client string, user UserID, purposes [2]Purpose, code OneTimeCode, now time.Time) (OneTimeToken, error) {
+	live, err := s.cfg.Store.AttemptOneTimeCode(ctx, user, purposes, now)
 	if err != nil {
 		return OneTimeToken{}, fmt.Errorf("attempt code: %w", err)
 	}
-	salted := OneTimeToken{Purpose: purpose, EmailKey: emailKey}
-	if len(live) > 0 {
-		salted.UserID = live[0].UserID
-	}
-	hash, err := s.hashCode(ctx, client, salted, code)
+	hash, err := s.hashCode(ctx, client, user, code)
 	if err != nil {
 		return OneTimeToken{}, fmt.Errorf("hash code: %w", err)
 	}
@@ -69,4 +79,19 @@ func (s *Service) verifyCode(ctx context.Context, client string, purpose Purpose
 		}
 	}
 	return OneTimeToken{}, ErrTokenInvalid
+}
+
+// findToken returns the token behind a mailed link without using it up, whichever of the purposes it has, and its user.
+// It returns a *ValidationError on the token.
+func (s *Service) findToken(ctx context.Context, secret string, purposes ...Purpose) (OneTimeToken, User, error) {
+	for _, p := range purposes {
+		token, user, err := s.cfg.Store.FindOneTimeToken(ctx, p, OneTimeSecret(secret).Hash(), s.cfg.Now().UTC())
+		switch {
+		case err == nil:
+			return token, user, nil
+		case !errors.Is(err, ErrTokenInvalid):
+			return OneTimeToken{}, User{}, fmt.Errorf("find %s token: %w", p, err)
+		}
+	}
+	return OneTimeToken{}, User{}, invalid(FieldToken, Invalid)
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
+	"strings"
 	"time"
 )
 
@@ -16,8 +16,11 @@ type MailKind string
 
 // The kinds of mail.
 const (
-	MailResetPassword   MailKind = "reset_password"
-	MailPasswordChanged MailKind = "password_changed"
+	MailResetPassword   MailKind = "reset_password"   // a link and a code that set a new password
+	MailVerifyEmail     MailKind = "verify_email"     // a link and a code that prove an address, to that address
+	MailPasswordChanged MailKind = "password_changed" // notice
+	MailEmailChanged    MailKind = "email_changed"    // notice to the old address, with a link that undoes the change
+	MailNewDevice       MailKind = "new_device"       // notice of a sign-in on a device that was not seen before
 )
 
 // OutboxMessage is a message that is to be written and sent. It holds no secret: a token is made when the message is
@@ -26,7 +29,7 @@ type OutboxMessage struct {
 	ID        MessageID
 	Kind      MailKind
 	UserID    UserID // 0 while it is not known whether there is a user
-	Recipient string // address, or the key of the address that a reset was asked for
+	Recipient string // address; of a reset the key of the address that it was asked for
 	Origin    Origin // who asked
 	QueuedAt  time.Time
 	NotAfter  time.Time // sent before this, or not at all
@@ -39,7 +42,8 @@ type Letter struct {
 	Kind     MailKind
 	To       string
 	Username string
-	Origin   Origin // Language is what the letter is written in
+	NewEmail string // MailEmailChanged: the address that replaced To
+	Origin   Origin // who asked or did it; Language is what the letter is written in
 	At       time.Time
 	Link     string // empty when the kind has none; holds a token
 	Code     OneTimeCode
@@ -50,51 +54,79 @@ type Letter struct {
 // ErrNotFound if there is nobody to write to (any more): the message is then to be forgotten. Asking for a reset
 // therefore costs the same whether the address is known or not.
 func (s *Service) ComposeLetter(ctx context.Context, m OutboxMessage) (Letter, error) {
-	letter := Letter{ID: m.ID, Kind: m.Kind, To: m.Recipient, Origin: m.Origin, At: m.QueuedAt}
+	user, err := s.findRecipient(ctx, m)
+	if err != nil {
+		return Letter{}, err
+	}
+	letter := Letter{ID: m.ID, Kind: m.Kind, To: m.Recipient, Username: user.Username, Origin: m.Origin, At: m.QueuedAt}
+	token := OneTimeToken{MessageID: m.ID, UserID: user.ID, Address: m.Recipient, IssuedAt: m.QueuedAt}
+	path := ""
 	switch m.Kind {
 	case MailResetPassword:
-		return s.composeReset(ctx, m, letter)
-	case MailPasswordChanged:
-		user, _, err := s.cfg.Store.FindUser(ctx, m.UserID)
-		if err != nil {
-			return Letter{}, fmt.Errorf("find user to notify: %w", err)
+		letter.To = user.Email // as it is stored: a spelling that was typed may lead elsewhere
+		token.Purpose, token.Address, token.ExpiresAt, path = PurposeResetPassword, user.Email, m.QueuedAt.Add(resetTTL), pageReset
+	case MailVerifyEmail:
+		token.Purpose, token.ExpiresAt, path = PurposeChangeEmail, m.QueuedAt.Add(verifyTTL), pageVerify
+		if strings.EqualFold(m.Recipient, user.Email) {
+			if user.EmailVerified {
+				return Letter{}, ErrNotFound
+			}
+			token.Purpose = PurposeVerifyEmail
 		}
-		letter.Username = user.Username
+	case MailEmailChanged:
+		letter.NewEmail = user.Email
+		token.Purpose, token.ExpiresAt, path = PurposeUndoEmailChange, m.QueuedAt.Add(UndoTTL), pageUndo
+	default: // notices
 		return letter, nil
 	}
-	return Letter{}, fmt.Errorf("outbox message of kind %q: %w", m.Kind, ErrNotFound)
+	if err := s.issueToken(ctx, token, path, &letter); err != nil {
+		return Letter{}, err
+	}
+	return letter, nil
 }
 
-func (s *Service) composeReset(ctx context.Context, m OutboxMessage, letter Letter) (Letter, error) {
-	user, _, err := s.cfg.Store.FindLogin(ctx, Login{EmailKey: m.Recipient})
+// The pages that links lead to.
+const (
+	pageReset  = "/account/reset_password"
+	pageVerify = "/account/verify_email"
+	pageUndo   = "/account/undo_email_change"
+)
+
+// findRecipient returns the active user that a message is for, or ErrNotFound.
+func (s *Service) findRecipient(ctx context.Context, m OutboxMessage) (user User, err error) {
+	if m.Kind == MailResetPassword { // it is found out here whether there is one
+		user, _, err = s.cfg.Store.FindLogin(ctx, Login{EmailKey: m.Recipient})
+	} else {
+		user, _, err = s.cfg.Store.FindUser(ctx, m.UserID)
+	}
 	if err != nil {
-		return Letter{}, fmt.Errorf("find user to write to: %w", err)
+		return User{}, fmt.Errorf("find user to write to: %w", err)
 	}
 	if user.Status != StatusActive {
-		return Letter{}, ErrNotFound
+		return User{}, ErrNotFound
 	}
-	secret, code := newOneTimeSecret(), newOneTimeCode()
-	t := OneTimeToken{
-		MessageID: m.ID,
-		UserID:    user.ID,
-		Purpose:   PurposeResetPassword,
-		EmailKey:  m.Recipient,
-		TokenHash: secret.Hash(),
-		IssuedAt:  m.QueuedAt,
-		ExpiresAt: m.NotAfter,
-	}
-	if t.CodeHash, err = s.hashCode(ctx, outboxClient, t, code); err != nil {
-		return Letter{}, fmt.Errorf("hash code: %w", err)
-	}
-	if err := s.cfg.Store.IssueOneTimeToken(ctx, t); err != nil {
-		if errors.Is(err, ErrChanged) {
-			return Letter{}, ErrNotFound
+	return user, nil
+}
+
+// issueToken makes a token and, unless it undoes something, a code, stores their hashes, and puts both into the letter.
+func (s *Service) issueToken(ctx context.Context, t OneTimeToken, path string, letter *Letter) (err error) {
+	secret := newOneTimeSecret()
+	t.TokenHash, t.EmailKey = secret.Hash(), strings.ToLower(t.Address)
+	if t.Purpose != PurposeUndoEmailChange {
+		letter.Code = newOneTimeCode()
+		if t.CodeHash, err = s.hashCode(ctx, outboxClient, t.UserID, letter.Code); err != nil {
+			return fmt.Errorf("hash code: %w", err)
 		}
-		return Letter{}, fmt.Errorf("issue %s token: %w", t.Purpose, err)
 	}
-	letter.To, letter.Username, letter.Code, letter.LinkTTL = user.Email, user.Username, code, resetTTL
-	letter.Link = s.cfg.PublicURL + "/account/reset_password?token=" + url.QueryEscape(secret.Reveal())
-	return letter, nil
+	switch err := s.cfg.Store.IssueOneTimeToken(ctx, t); {
+	case errors.Is(err, ErrChanged):
+		return ErrNotFound
+	case err != nil:
+		return fmt.Errorf("issue %s token: %w", t.Purpose, err)
+	}
+	letter.Link = s.cfg.PublicURL + path + "?token=" + secret.Reveal()
+	letter.LinkTTL = t.ExpiresAt.Sub(t.IssuedAt)
+	return nil
 }
 
 // outboxClient is whom the hash governor bills for the codes of outgoing mail, so that a storm of sign-ins cannot

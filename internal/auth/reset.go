@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // RequestReset queues a mail with a link and a code for whoever has this address, and returns nil also when nobody
@@ -67,19 +68,13 @@ func (s *Service) ResetPassword(ctx context.Context, in PasswordResetInput, orig
 	var user User
 	var err error
 	if byToken {
-		token, user, err = s.cfg.Store.FindOneTimeToken(ctx, PurposeResetPassword, OneTimeSecret(in.Token).Hash(), now)
+		token, user, err = s.findToken(ctx, in.Token, PurposeResetPassword)
 	} else {
 		field = FieldOneTimeCode
-		token, err = s.verifyCode(ctx, client(origin), PurposeResetPassword, email.Key, OneTimeCode(in.Code), now)
-		if err == nil {
-			user, _, err = s.cfg.Store.FindUser(ctx, token.UserID)
-		}
+		token, user, err = s.findResetByCode(ctx, email, OneTimeCode(in.Code), origin, now)
 	}
-	switch {
-	case errors.Is(err, ErrTokenInvalid), errors.Is(err, ErrNotFound):
-		return invalid(field, Invalid)
-	case err != nil:
-		return fmt.Errorf("find reset: %w", err)
+	if err != nil {
+		return err
 	}
 	known, _ := parseEmail(token.EmailKey)
 	if checkPasswordContext(&f, password, user.Username, known); len(f) > 0 {
@@ -100,4 +95,27 @@ func (s *Service) ResetPassword(ctx context.Context, in PasswordResetInput, orig
 	}
 	s.cfg.Mailer.Wake()
 	return nil
+}
+
+// findResetByCode returns the token that the code belongs to, and its user, or a *ValidationError on the code, after
+// the same work for an address that nobody has.
+func (s *Service) findResetByCode(ctx context.Context, email Email, code OneTimeCode, origin Origin, now time.Time) (OneTimeToken, User, error) {
+	user, _, err := s.cfg.Store.FindLogin(ctx, Login{EmailKey: email.Key})
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return OneTimeToken{}, User{}, fmt.Errorf("find user: %w", err)
+	}
+	token, err := s.verifyCode(ctx, client(origin), user.ID, [2]Purpose{PurposeResetPassword, PurposeResetPassword}, code, now)
+	switch {
+	case errors.Is(err, ErrTokenInvalid):
+		return OneTimeToken{}, User{}, invalid(FieldOneTimeCode, Invalid)
+	case err != nil:
+		return OneTimeToken{}, User{}, err
+	}
+	return token, user, nil
+}
+
+// PeekReset returns whose reset the token is, without using it up, or a *ValidationError on the token.
+func (s *Service) PeekReset(ctx context.Context, token string) (User, error) {
+	_, user, err := s.findToken(ctx, token, PurposeResetPassword)
+	return user, err
 }

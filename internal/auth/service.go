@@ -48,6 +48,8 @@ type Config struct {
 	SessionMaxAge time.Duration // and at this age; 0: at no age
 	GuestIdle     time.Duration // the same for guests, who are deleted then
 
+	// NotifyNewDevice mails users when they sign in on a device that was not seen before.
+	NotifyNewDevice bool
 	// WeChatApps are the ids of the configured apps.
 	WeChatApps []string
 	// BelieveBareUID lets anybody sign in as any openid. For development only.

@@ -44,6 +44,9 @@ func (s *Service) SignIn(ctx context.Context, login, password string, origin Ori
 			in.Rehashed = "" // the next sign-in does it
 		}
 	}
+	if s.cfg.NotifyNewDevice {
+		in.NewDevice = notice(MailNewDevice, user, origin, s.cfg.Now().UTC())
+	}
 	signedIn, err := s.signInAs(ctx, in, user.Guest, origin)
 	if errors.Is(err, ErrChanged) { // the password changed between reading and writing: it was not the right one any more
 		return SignedIn{}, ErrInvalidCredentials
@@ -59,6 +62,9 @@ func (s *Service) signInAs(ctx context.Context, in SignIn, guest bool, origin Or
 	})
 	if err != nil {
 		return SignedIn{}, fmt.Errorf("create session: %w", err)
+	}
+	if in.NewDevice != nil {
+		s.cfg.Mailer.Wake()
 	}
 	return signedIn, nil
 }

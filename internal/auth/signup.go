@@ -44,15 +44,17 @@ func (s *Service) SignUp(ctx context.Context, in SignUp, guest *Current, origin 
 		return SignedIn{}, fmt.Errorf("hash password: %w", err)
 	}
 	now := s.cfg.Now().UTC()
+	mail := verificationMail(&email, origin, now)
 	signedIn, err := s.withSession(origin, now, false, func(session Session) (User, error) {
 		if guest != nil && guest.User.Guest {
 			return s.cfg.Store.UpgradeGuest(ctx, GuestUpgrade{
-				UserID: guest.User.ID, Username: username, Email: &email, PasswordHash: hash, Now: now, Session: session,
+				UserID: guest.User.ID, Username: username, Email: &email, PasswordHash: hash,
+				Now: now, Session: session, Mail: mail,
 			})
 		}
 		return s.cfg.Store.CreateUser(ctx, NewUser{
 			Username: username, Email: &email, Profile: Profile{Fullname: username}, PasswordHash: hash,
-			Language: origin.Language, Now: now, Session: session,
+			Language: origin.Language, Now: now, Session: session, Mail: mail,
 		})
 	})
 	var taken *TakenError
@@ -64,6 +66,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUp, guest *Current, origin 
 	case err != nil:
 		return SignedIn{}, fmt.Errorf("create user: %w", err)
 	}
+	s.cfg.Mailer.Wake()
 	return signedIn, nil
 }
 

@@ -49,20 +49,31 @@ type Store interface {
 	SetStatus(context.Context, UserID, Status) error
 	// QueueMail puts one message into the outbox.
 	QueueMail(context.Context, OutboxMessage) error
-	// IssueOneTimeToken stores a token for an active user with the address that it is issued for. One message has one
-	// token: a second attempt to send it replaces the first one's. The oldest of the user and purpose beyond
-	// MaxOutstanding die. It returns ErrChanged if the user is not active or has another address by now.
+	// IssueOneTimeToken stores a token for an active user. One message has one token: a second attempt to send it
+	// replaces the first one's. The oldest of the user and purpose beyond MaxOutstanding die, except those that undo.
+	// It returns ErrChanged if the user is not active.
 	IssueOneTimeToken(context.Context, OneTimeToken) error
 	// FindOneTimeToken returns the token with this hash and its user without using it up; ErrTokenInvalid if it is
 	// absent, expired at now, or of another purpose.
 	FindOneTimeToken(ctx context.Context, purpose Purpose, hash TokenHash, now time.Time) (OneTimeToken, User, error)
-	// AttemptOneTimeCode counts one attempt against every live code of the user with this address and returns those
-	// that may still be compared, at most MaxOutstanding, each at most MaxCodeAttempts times whatever the concurrency.
-	AttemptOneTimeCode(ctx context.Context, purpose Purpose, emailKey string, now time.Time) ([]OneTimeToken, error)
+	// AttemptOneTimeCode counts one attempt against every live code of the user for these purposes and returns those that
+	// may still be compared, each at most MaxCodeAttempts times whatever the concurrency.
+	AttemptOneTimeCode(ctx context.Context, user UserID, purposes [2]Purpose, now time.Time) ([]OneTimeToken, error)
 	// ResetPassword uses up the token, sets the password, marks the address verified, ends every session and every
 	// other outstanding reset, and queues the notice. It returns ErrTokenInvalid if the token is absent or expired, or
 	// the user is gone or has another address; of concurrent callers exactly one succeeds.
 	ResetPassword(context.Context, PasswordReset) error
+	// RequestEmailChange makes earlier changes that were asked for worthless and queues the mail to the new address.
+	RequestEmailChange(context.Context, OutboxMessage) error
+	// ConfirmEmail uses up a token of PurposeVerifyEmail or PurposeChangeEmail: the address that it was issued for is
+	// verified, or becomes the user's in the place of the one that the caller saw; then every other token for the old
+	// address dies, the notice to it is queued, and it is held for the user until the change cannot be undone any more.
+	// It returns ErrTokenInvalid if the token cannot be used or the user's address is another one by now, a *TakenError
+	// if the new address is somebody else's; of concurrent callers exactly one succeeds.
+	ConfirmEmail(context.Context, EmailConfirmation) error
+	// UndoEmailChange uses up a token of PurposeUndoEmailChange: the user has the old address back, and every session,
+	// and every other one-time token, of the user ends. It returns ErrTokenInvalid or a *TakenError.
+	UndoEmailChange(ctx context.Context, token OneTimeToken, now time.Time) error
 	// CleanUp deletes up to limit rows of each kind that is due, and returns how many of all kinds.
 	CleanUp(ctx context.Context, due Due, limit int) (int, error)
 	// Ping returns nil if the database answers.
@@ -79,7 +90,8 @@ type NewUser struct {
 	Identity     *Identity
 	Language     Language
 	Now          time.Time
-	Session      Session // UserID is set by the store
+	Session      Session        // UserID is set by the store
+	Mail         *OutboxMessage // nil: none; UserID is set by the store
 }
 
 // GuestUpgrade is what a guest becomes. Empty profile members keep what the guest had.
@@ -92,6 +104,7 @@ type GuestUpgrade struct {
 	Identity     *Identity
 	Now          time.Time
 	Session      Session
+	Mail         *OutboxMessage // nil: none
 }
 
 // Login is what a person types to sign in: exactly one of the members is set.
@@ -110,6 +123,8 @@ type SignIn struct {
 	Verified *PasswordHash
 	// Rehashed replaces Verified if not empty: the same password under today's parameters.
 	Rehashed PasswordHash
+	// NewDevice is queued if no other session of the user comes from the same user agent; nil: nobody to tell.
+	NewDevice *OutboxMessage
 }
 
 // SessionUse says that a session was used.
@@ -142,6 +157,15 @@ type PasswordReset struct {
 	Password PasswordHash
 	Now      time.Time
 	Notice   *OutboxMessage // nil: nobody to tell
+}
+
+// EmailConfirmation is a proof of an address.
+type EmailConfirmation struct {
+	Token OneTimeToken
+	// Old is the address that the user had when the token was found; empty when it was generated.
+	Old    string
+	Now    time.Time
+	Notice *OutboxMessage // to the old address; nil: nobody to tell
 }
 
 // Due says what CleanUp deletes.

@@ -150,7 +150,7 @@ func (s *Service) signUpWithWeChat(ctx context.Context, in WeChatSignIn, identit
 		signedIn, err := s.withSession(origin, now, false, func(session Session) (User, error) {
 			return s.cfg.Store.CreateUser(ctx, NewUser{
 				Username: name, Email: email, Profile: profile, Identity: &identity,
-				Language: origin.Language, Now: now, Session: session,
+				Language: origin.Language, Now: now, Session: session, Mail: verificationMail(email, origin, now),
 			})
 		})
 		var taken *TakenError
@@ -162,6 +162,7 @@ func (s *Service) signUpWithWeChat(ctx context.Context, in WeChatSignIn, identit
 		case err != nil:
 			return SignedIn{}, fmt.Errorf("create user: %w", err)
 		}
+		s.cfg.Mailer.Wake()
 		return signedIn, nil
 	}
 }
@@ -174,7 +175,8 @@ func (s *Service) upgradeWithWeChat(ctx context.Context, in WeChatSignIn, identi
 	now := s.cfg.Now().UTC()
 	signedIn, err := s.withSession(origin, now, false, func(session Session) (User, error) {
 		return s.cfg.Store.UpgradeGuest(ctx, GuestUpgrade{
-			UserID: guest.ID, Username: username, Email: email, Profile: in.Profile, Identity: &identity, Now: now, Session: session,
+			UserID: guest.ID, Username: username, Email: email, Profile: in.Profile, Identity: &identity,
+			Now: now, Session: session, Mail: verificationMail(email, origin, now),
 		})
 	})
 	var taken *TakenError
@@ -186,5 +188,6 @@ func (s *Service) upgradeWithWeChat(ctx context.Context, in WeChatSignIn, identi
 	case err != nil:
 		return SignedIn{}, fmt.Errorf("upgrade guest: %w", err)
 	}
+	s.cfg.Mailer.Wake()
 	return signedIn, nil
 }

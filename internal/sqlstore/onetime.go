@@ -13,12 +13,12 @@ import (
 // oneTimeTokenRow is a row of oneTimeTokenColumns.
 type oneTimeTokenRow struct {
 	id, messageID, userID, issuedAt, expiresAt int64
-	purpose, emailKey                          string
+	purpose, address, emailKey                 string
 	tokenHash, codeHash                        []byte
 }
 
 func (r *oneTimeTokenRow) dest() []any {
-	return []any{&r.id, &r.messageID, &r.userID, &r.purpose, &r.emailKey, &r.tokenHash, &r.codeHash, &r.issuedAt, &r.expiresAt}
+	return []any{&r.id, &r.messageID, &r.userID, &r.purpose, &r.address, &r.emailKey, &r.tokenHash, &r.codeHash, &r.issuedAt, &r.expiresAt}
 }
 
 func (r *oneTimeTokenRow) token() auth.OneTimeToken {
@@ -27,6 +27,7 @@ func (r *oneTimeTokenRow) token() auth.OneTimeToken {
 		MessageID: auth.MessageID(r.messageID),
 		UserID:    auth.UserID(r.userID),
 		Purpose:   auth.Purpose(r.purpose),
+		Address:   r.address,
 		EmailKey:  r.emailKey,
 		IssuedAt:  fromMicros(r.issuedAt),
 		ExpiresAt: fromMicros(r.expiresAt),
@@ -40,21 +41,28 @@ func (r *oneTimeTokenRow) token() auth.OneTimeToken {
 func (s *Store) IssueOneTimeToken(ctx context.Context, t auth.OneTimeToken) error {
 	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
 		var n int64
-		if err := q.row(ctx, selectUserHasEmail, []any{int64(t.UserID), t.EmailKey}, &n); err != nil {
+		if err := q.row(ctx, selectUserActive, []any{int64(t.UserID)}, &n); err != nil {
 			return fmt.Errorf("find user: %w", err)
 		}
 		if n == 0 {
 			return auth.ErrChanged
 		}
-		if _, err := q.exec(ctx, upsertOneTimeToken, int64(t.MessageID), int64(t.UserID), string(t.Purpose), t.EmailKey,
-			t.TokenHash[:], t.CodeHash[:], micros(t.IssuedAt), micros(t.ExpiresAt)); err != nil {
-			return fmt.Errorf("insert token: %w", err)
-		}
-		if _, err := q.exec(ctx, deleteOldestOneTimeTokens, int64(t.UserID), string(t.Purpose), int64(auth.MaxOutstanding)); err != nil {
-			return fmt.Errorf("delete oldest tokens: %w", err)
-		}
-		return nil
+		return s.putOneTimeToken(ctx, q, t)
 	})
+}
+
+func (s *Store) putOneTimeToken(ctx context.Context, q querier, t auth.OneTimeToken) error {
+	if _, err := q.exec(ctx, upsertOneTimeToken, int64(t.MessageID), int64(t.UserID), string(t.Purpose), t.Address, t.EmailKey,
+		t.TokenHash[:], t.CodeHash[:], micros(t.IssuedAt), micros(t.ExpiresAt)); err != nil {
+		return fmt.Errorf("insert token: %w", err)
+	}
+	if t.Purpose == auth.PurposeUndoEmailChange { // each is for another address
+		return nil
+	}
+	if _, err := q.exec(ctx, deleteOldestOneTimeTokens, int64(t.UserID), string(t.Purpose), int64(auth.MaxOutstanding)); err != nil {
+		return fmt.Errorf("delete oldest tokens: %w", err)
+	}
+	return nil
 }
 
 // FindOneTimeToken implements auth.Store.
@@ -74,11 +82,11 @@ func (s *Store) FindOneTimeToken(ctx context.Context, purpose auth.Purpose, hash
 }
 
 // AttemptOneTimeCode implements auth.Store.
-func (s *Store) AttemptOneTimeCode(ctx context.Context, purpose auth.Purpose, emailKey string, now time.Time) ([]auth.OneTimeToken, error) {
+func (s *Store) AttemptOneTimeCode(ctx context.Context, user auth.UserID, purposes [2]auth.Purpose, now time.Time) ([]auth.OneTimeToken, error) {
 	var list []auth.OneTimeToken
 	err := s.engine.write(ctx, func(ctx context.Context, q querier) error {
 		list = list[:0]
-		args := []any{emailKey, string(purpose), micros(now), int64(auth.MaxCodeAttempts)}
+		args := []any{int64(user), string(purposes[0]), string(purposes[1]), micros(now), int64(auth.MaxCodeAttempts)}
 		return q.rows(ctx, updateOneTimeCodeAttempt, args, func(scan func(...any) error) error {
 			var r oneTimeTokenRow
 			if err := scan(r.dest()...); err != nil {
@@ -106,12 +114,8 @@ func (s *Store) ResetPassword(ctx context.Context, p auth.PasswordReset) error {
 		case n == 0:
 			return auth.ErrTokenInvalid
 		}
-		n, err = q.exec(ctx, deleteOneTimeToken, int64(t.ID), string(t.Purpose), micros(p.Now))
-		switch {
-		case err != nil:
-			return fmt.Errorf("use up token: %w", err)
-		case n == 0:
-			return auth.ErrTokenInvalid
+		if err := s.useUp(ctx, q, t, p.Now); err != nil {
+			return err
 		}
 		if err := s.endResets(ctx, q, t.UserID, t.EmailKey); err != nil {
 			return err
@@ -121,6 +125,18 @@ func (s *Store) ResetPassword(ctx context.Context, p auth.PasswordReset) error {
 		}
 		return s.insertMessage(ctx, q, p.Notice)
 	})
+}
+
+// useUp deletes the token, or returns auth.ErrTokenInvalid if it is not there any more or expired.
+func (s *Store) useUp(ctx context.Context, q querier, t auth.OneTimeToken, now time.Time) error {
+	n, err := q.exec(ctx, deleteOneTimeToken, int64(t.ID), string(t.Purpose), micros(now))
+	switch {
+	case err != nil:
+		return fmt.Errorf("use up token: %w", err)
+	case n == 0:
+		return auth.ErrTokenInvalid
+	}
+	return nil
 }
 
 // endResets makes every reset that the user asked for before worthless, also those that are not sent yet.

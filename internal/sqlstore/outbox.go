@@ -17,16 +17,25 @@ func (s *Store) insertMessage(ctx context.Context, q querier, m *auth.OutboxMess
 	if m == nil {
 		return nil
 	}
+	_, err := s.queue(ctx, q, m)
+	return err
+}
+
+func (s *Store) queue(ctx context.Context, q querier, m *auth.OutboxMessage) (auth.MessageID, error) {
 	var user *int64
 	if m.UserID != 0 {
 		id := int64(m.UserID)
 		user = &id
 	}
-	if _, err := q.exec(ctx, insertMessage, string(m.Kind), user, m.Recipient, string(m.Origin.Language),
-		addressText(m.Origin.Address), m.Origin.UserAgent, micros(m.QueuedAt), micros(m.NotAfter)); err != nil {
-		return fmt.Errorf("insert message: %w", err)
+	var id int64
+	err := q.row(ctx, insertMessage, []any{
+		string(m.Kind), user, m.Recipient, string(m.Origin.Language),
+		addressText(m.Origin.Address), m.Origin.UserAgent, micros(m.QueuedAt), micros(m.NotAfter),
+	}, &id)
+	if err != nil {
+		return 0, fmt.Errorf("insert message: %w", err)
 	}
-	return nil
+	return auth.MessageID(id), nil
 }
 
 // LeaseMail returns up to limit messages that are due and makes them due again at until, so that nobody else sends

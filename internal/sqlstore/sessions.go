@@ -53,6 +53,9 @@ func (s *Store) CreateSession(ctx context.Context, in auth.SignIn) (auth.User, e
 		if user, _, err = s.queryUser(ctx, q, auth.ErrChanged, sql, args...); err != nil {
 			return fmt.Errorf("update user: %w", err)
 		}
+		if err := s.noticeNewDevice(ctx, q, in); err != nil {
+			return err
+		}
 		if err := s.insertSession(ctx, q, user.ID, in.Session); err != nil {
 			return err
 		}
@@ -72,6 +75,20 @@ func (s *Store) CreateSession(ctx context.Context, in auth.SignIn) (auth.User, e
 		return auth.User{}, auth.ErrSessionIDTaken
 	}
 	return user, err
+}
+
+func (s *Store) noticeNewDevice(ctx context.Context, q querier, in auth.SignIn) error {
+	if in.NewDevice == nil {
+		return nil
+	}
+	var known int64
+	if err := q.row(ctx, selectSessionsFromDevice, []any{int64(in.UserID), in.Session.Origin.UserAgent}, &known); err != nil {
+		return fmt.Errorf("look for the device: %w", err)
+	}
+	if known > 0 {
+		return nil
+	}
+	return s.insertMessage(ctx, q, in.NewDevice)
 }
 
 // FindSession implements auth.Store.

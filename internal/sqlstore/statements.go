@@ -48,6 +48,15 @@ const (
 	updateUserResetPassword = `UPDATE users SET password_hash = $3, email_verified_at = COALESCE(email_verified_at, $4)
 		WHERE id = $1 AND status = 0 AND email_key = $2`
 
+	updateUserEmailVerified = `UPDATE users SET email_verified_at = COALESCE(email_verified_at, $3)
+		WHERE id = $1 AND status = 0 AND email_key = $2`
+
+	// $5 is the key of the address that is to be replaced, NULL for a generated one.
+	updateUserEmail = `UPDATE users SET email = $2, email_key = $3, email_verified_at = $4
+		WHERE id = $1 AND status = 0 AND email_key IS NOT DISTINCT FROM $5`
+
+	updateUserEmailBack = `UPDATE users SET email = $2, email_key = $3, email_verified_at = $4 WHERE id = $1 AND status = 0`
+
 	updateUserProfile = `UPDATE users SET
 			fullname = COALESCE($2, fullname),
 			avatar = CASE WHEN CAST($3 AS BIGINT) = 1 THEN $4 ELSE avatar END,
@@ -88,6 +97,8 @@ const (
 	selectSessionsOfUser = `SELECT ` + sessionColumns + ` FROM sessions
 		WHERE sessions.user_id = $1 AND sessions.expires_at > $2 ORDER BY sessions.id DESC LIMIT $3`
 
+	selectSessionsFromDevice = `SELECT COUNT(*) FROM sessions WHERE user_id = $1 AND user_agent = $2`
+
 	updateSessionUse = `UPDATE sessions SET last_used_at = $2, expires_at = $3 WHERE id = $1 AND last_used_at < $2`
 
 	deleteSession = `DELETE FROM sessions WHERE id = $1 AND user_id = $2`
@@ -100,7 +111,7 @@ const (
 const (
 	insertMessage = `INSERT INTO outbox (kind, user_id, recipient, language, ip, user_agent, queued_at, not_after,
 			next_attempt_at, attempts, last_error)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $7, 0, '')`
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $7, 0, '') RETURNING id`
 
 	// The lease is the next attempt: a worker that dies is followed by another when it is due.
 	leaseMessages = `UPDATE outbox SET next_attempt_at = $2, attempts = attempts + 1
@@ -122,18 +133,24 @@ const (
 
 	deleteMessagesOfUser = `DELETE FROM outbox WHERE user_id = $1`
 
+	deleteMessagesOfUserAndKind = `DELETE FROM outbox WHERE user_id = $1 AND kind = $2`
+
 	deleteMessagesTo = `DELETE FROM outbox WHERE recipient = $1 AND kind = $2`
 )
 
 const (
-	oneTimeTokenColumns = `one_time_tokens.id, one_time_tokens.message_id, one_time_tokens.user_id, one_time_tokens.purpose, one_time_tokens.email_key, one_time_tokens.token_hash, one_time_tokens.code_hash, one_time_tokens.issued_at, one_time_tokens.expires_at`
+	oneTimeTokenColumns = `one_time_tokens.id, one_time_tokens.message_id, one_time_tokens.user_id, one_time_tokens.purpose, one_time_tokens.address, one_time_tokens.email_key, one_time_tokens.token_hash, one_time_tokens.code_hash, one_time_tokens.issued_at, one_time_tokens.expires_at`
 
-	upsertOneTimeToken = `INSERT INTO one_time_tokens (message_id, user_id, purpose, email_key, token_hash, code_hash,
-			code_attempts, issued_at, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8)
+	upsertOneTimeToken = `INSERT INTO one_time_tokens (message_id, user_id, purpose, address, email_key, token_hash,
+			code_hash, code_attempts, issued_at, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9)
 		ON CONFLICT (message_id) DO UPDATE SET token_hash = excluded.token_hash, code_hash = excluded.code_hash, code_attempts = 0`
 
-	selectUserHasEmail = `SELECT COUNT(*) FROM users WHERE id = $1 AND status = 0 AND email_key = $2`
+	selectUserActive = `SELECT COUNT(*) FROM users WHERE id = $1 AND status = 0`
+
+	// An address that its user may still take back is nobody else's.
+	selectEmailHeld = `SELECT COUNT(*) FROM one_time_tokens
+		WHERE email_key = $1 AND purpose = $2 AND user_id <> $3 AND expires_at > $4`
 
 	// The newest $3 of the user's tokens for the purpose stay.
 	deleteOldestOneTimeTokens = `DELETE FROM one_time_tokens WHERE user_id = $1 AND purpose = $2 AND id NOT IN
@@ -144,7 +161,7 @@ const (
 		WHERE one_time_tokens.token_hash = $1 AND one_time_tokens.purpose = $2 AND one_time_tokens.expires_at > $3 AND users.status = 0`
 
 	updateOneTimeCodeAttempt = `UPDATE one_time_tokens SET code_attempts = code_attempts + 1
-		WHERE email_key = $1 AND purpose = $2 AND expires_at > $3 AND code_attempts < $4
+		WHERE user_id = $1 AND purpose IN ($2, $3) AND expires_at > $4 AND code_attempts < $5
 		RETURNING ` + oneTimeTokenColumns
 
 	deleteOneTimeToken = `DELETE FROM one_time_tokens WHERE id = $1 AND purpose = $2 AND expires_at > $3`

@@ -106,7 +106,10 @@ func (s *Store) CreateUser(ctx context.Context, n auth.NewUser) (auth.User, erro
 		if err != nil {
 			return fmt.Errorf("insert user: %w", err)
 		}
-		return s.addWaysIn(ctx, q, user.ID, n.Identity, n.Session, n.Now)
+		if err := s.addWaysIn(ctx, q, user.ID, n.Identity, n.Session, n.Now); err != nil {
+			return err
+		}
+		return s.welcome(ctx, q, user.ID, n.Email, n.Mail, n.Now)
 	})
 	if errors.Is(err, errUnique) {
 		return auth.User{}, s.whatIsTaken(ctx, 0, n.Username, n.Email, n.Identity)
@@ -127,12 +130,31 @@ func (s *Store) UpgradeGuest(ctx context.Context, g auth.GuestUpgrade) (auth.Use
 		if _, err := q.exec(ctx, deleteSessionsOfUser, int64(g.UserID)); err != nil {
 			return fmt.Errorf("delete sessions: %w", err)
 		}
-		return s.addWaysIn(ctx, q, user.ID, g.Identity, g.Session, g.Now)
+		if err := s.addWaysIn(ctx, q, user.ID, g.Identity, g.Session, g.Now); err != nil {
+			return err
+		}
+		return s.welcome(ctx, q, user.ID, g.Email, g.Mail, g.Now)
 	})
 	if errors.Is(err, errUnique) {
 		return auth.User{}, s.whatIsTaken(ctx, g.UserID, g.Username, g.Email, g.Identity)
 	}
 	return user, err
+}
+
+// welcome makes sure that a new address is nobody else's to take back, and queues the mail that goes to it.
+func (s *Store) welcome(ctx context.Context, q querier, user auth.UserID, email *auth.Email, mail *auth.OutboxMessage, now time.Time) error {
+	if email == nil {
+		return nil
+	}
+	if err := s.refuseHeld(ctx, q, email.Key, user, now); err != nil {
+		return err
+	}
+	if mail == nil {
+		return nil
+	}
+	m := *mail
+	m.UserID = user
+	return s.insertMessage(ctx, q, &m)
 }
 
 func emailParams(e *auth.Email) (address, key *string) {

@@ -57,6 +57,39 @@ func (s *Server) putPassword(c *call) error {
 	return c.json(http.StatusOK, wireSignedIn(signedIn))
 }
 
+func (s *Server) putEmail(c *call) error {
+	var email, current text
+	if err := c.decode(member{"email", &email}, member{"current_password", &current}); err != nil {
+		return err
+	}
+	if err := s.cfg.Service.RequestEmailChange(c.r.Context(), *c.current, email.value, current.value, c.origin()); err != nil {
+		return err
+	}
+	return c.accepted()
+}
+
+func (s *Server) verifyEmail(c *call) error {
+	var code text
+	if err := c.decode(member{"code", &code}); err != nil {
+		return err
+	}
+	user, err := s.cfg.Service.VerifyEmailByCode(c.r.Context(), *c.current, code.value, c.origin())
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, wireUser(user))
+}
+
+func (s *Server) requestVerification(c *call) error {
+	if err := c.decodeOptional(); err != nil {
+		return err
+	}
+	if err := s.cfg.Service.RequestVerification(c.r.Context(), *c.current, c.origin()); err != nil {
+		return err
+	}
+	return c.accepted()
+}
+
 func (s *Server) signOut(c *call) error {
 	if err := c.decodeOptional(); err != nil {
 		return err

@@ -59,6 +59,12 @@ func (c *call) noContent() error {
 	return nil
 }
 
+// accepted answers 202 without a body: a mail is on its way.
+func (c *call) accepted() error {
+	c.w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
 func newRequestID() string { return rand.Text()[:20] } // 100 bits
 
 // responseWriter remembers what was answered.

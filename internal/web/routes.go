@@ -39,6 +39,9 @@ func (s *Server) table() []route {
 		{http.MethodPut, "/user", requiredAuth, s.putUser},
 		{http.MethodDelete, "/user", requiredAuth, s.deleteUser},
 		{http.MethodPut, "/user/password", requiredAuth, s.putPassword},
+		{http.MethodPut, "/user/email", requiredAuth, s.putEmail},
+		{http.MethodPost, "/user/email/verify", requiredAuth, s.verifyEmail},
+		{http.MethodPost, "/user/email/verification", requiredAuth, s.requestVerification},
 
 		{http.MethodPost, "/sign_out", requiredAuth, s.signOut},
 		{http.MethodGet, "/user/sessions", requiredAuth, s.listSessions},

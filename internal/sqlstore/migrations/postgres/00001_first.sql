@@ -70,16 +70,17 @@ CREATE TABLE one_time_tokens (
     message_id    BIGINT NOT NULL, -- the outbox message that carries it, which may be gone
     user_id       BIGINT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     purpose       TEXT    NOT NULL,
-    email_key     TEXT    NOT NULL, -- the address that it was issued for
+    address       TEXT    NOT NULL, -- the address that it was issued for
+    email_key     TEXT    NOT NULL, -- the same, as addresses are compared
     token_hash    BYTEA   NOT NULL, -- SHA-256
-    code_hash     BYTEA   NOT NULL, -- argon2id
+    code_hash     BYTEA   NOT NULL, -- argon2id; zeros: no code
     code_attempts SMALLINT NOT NULL,
     issued_at     BIGINT NOT NULL,
     expires_at    BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX one_time_tokens_hash ON one_time_tokens (token_hash);
 CREATE UNIQUE INDEX one_time_tokens_message ON one_time_tokens (message_id);
-CREATE INDEX one_time_tokens_email ON one_time_tokens (email_key, purpose);
+CREATE INDEX one_time_tokens_email ON one_time_tokens (email_key, purpose); -- addresses that are held for an undo
 CREATE INDEX one_time_tokens_user ON one_time_tokens (user_id, purpose);
 CREATE INDEX one_time_tokens_expiry ON one_time_tokens (expires_at);
 

@@ -1,0 +1,126 @@
+package sqlstore
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ideaegg/latchkey/internal/auth"
+)
+
+// RequestEmailChange implements auth.Store.
+func (s *Store) RequestEmailChange(ctx context.Context, m auth.OutboxMessage) error {
+	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
+		if _, err := q.exec(ctx, deleteOneTimeTokensFor, int64(m.UserID), string(auth.PurposeChangeEmail)); err != nil {
+			return fmt.Errorf("delete tokens: %w", err)
+		}
+		if _, err := q.exec(ctx, deleteMessagesOfUserAndKind, int64(m.UserID), string(m.Kind)); err != nil {
+			return fmt.Errorf("delete queued mail: %w", err)
+		}
+		return s.insertMessage(ctx, q, &m)
+	})
+}
+
+// ConfirmEmail implements auth.Store.
+func (s *Store) ConfirmEmail(ctx context.Context, c auth.EmailConfirmation) error {
+	t := c.Token
+	err := s.change(ctx, t.UserID, func(ctx context.Context, q querier) error {
+		sql, args := updateUserEmailVerified, []any{int64(t.UserID), t.EmailKey, micros(c.Now)}
+		if t.Purpose == auth.PurposeChangeEmail {
+			if err := s.refuseHeld(ctx, q, t.EmailKey, t.UserID, c.Now); err != nil {
+				return err
+			}
+			sql = updateUserEmail
+			args = []any{int64(t.UserID), t.Address, t.EmailKey, micros(c.Now), nullable(strings.ToLower(c.Old))}
+		}
+		n, err := q.exec(ctx, sql, args...)
+		switch {
+		case err != nil:
+			return fmt.Errorf("update address: %w", err)
+		case n == 0:
+			return auth.ErrTokenInvalid
+		}
+		if err := s.useUp(ctx, q, t, c.Now); err != nil {
+			return err
+		}
+		return s.leaveOldEmail(ctx, q, c)
+	})
+	if errors.Is(err, errUnique) {
+		return &auth.TakenError{Email: true}
+	}
+	return err
+}
+
+// leaveOldEmail ends what was sent to prove the old address, tells it, and holds it for the user.
+func (s *Store) leaveOldEmail(ctx context.Context, q querier, c auth.EmailConfirmation) error {
+	for _, p := range []auth.Purpose{auth.PurposeVerifyEmail, auth.PurposeChangeEmail} {
+		if _, err := q.exec(ctx, deleteOneTimeTokensFor, int64(c.Token.UserID), string(p)); err != nil {
+			return fmt.Errorf("delete tokens: %w", err)
+		}
+	}
+	if c.Token.Purpose != auth.PurposeChangeEmail || c.Old == "" {
+		return nil
+	}
+	if err := s.endResets(ctx, q, c.Token.UserID, c.Old); err != nil {
+		return err
+	}
+	if _, err := q.exec(ctx, deleteMessagesOfUserAndKind, int64(c.Token.UserID), string(auth.MailVerifyEmail)); err != nil {
+		return fmt.Errorf("delete queued mail: %w", err)
+	}
+	if c.Notice == nil {
+		return nil
+	}
+	id, err := s.queue(ctx, q, c.Notice)
+	if err != nil {
+		return err
+	}
+	// The token that the notice will carry is made when it is sent; until then this row holds its place and the address.
+	held := auth.OneTimeToken{
+		MessageID: id, UserID: c.Token.UserID, Purpose: auth.PurposeUndoEmailChange, Address: c.Old, EmailKey: strings.ToLower(c.Old),
+		IssuedAt: c.Now, ExpiresAt: c.Now.Add(auth.UndoTTL),
+	}
+	_, _ = rand.Read(held.TokenHash[:])
+	return s.putOneTimeToken(ctx, q, held)
+}
+
+// UndoEmailChange implements auth.Store.
+func (s *Store) UndoEmailChange(ctx context.Context, t auth.OneTimeToken, now time.Time) error {
+	err := s.change(ctx, t.UserID, func(ctx context.Context, q querier) error {
+		n, err := q.exec(ctx, updateUserEmailBack, int64(t.UserID), t.Address, t.EmailKey, micros(now))
+		switch {
+		case err != nil:
+			return fmt.Errorf("update address: %w", err)
+		case n == 0:
+			return auth.ErrTokenInvalid
+		}
+		if err := s.useUp(ctx, q, t, now); err != nil {
+			return err
+		}
+		for _, sql := range []string{deleteOneTimeTokensOfUser, deleteMessagesOfUser, deleteSessionsOfUser} {
+			if _, err := q.exec(ctx, sql, int64(t.UserID)); err != nil {
+				return fmt.Errorf("end what belongs to the user: %w", err)
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, errUnique) {
+		return &auth.TakenError{Email: true}
+	}
+	return err
+}
+
+// refuseHeld returns a *auth.TakenError for an address that another user may still take back.
+func (s *Store) refuseHeld(ctx context.Context, q querier, emailKey string, user auth.UserID, now time.Time) error {
+	var held int64
+	args := []any{emailKey, string(auth.PurposeUndoEmailChange), int64(user), micros(now)}
+	if err := q.row(ctx, selectEmailHeld, args, &held); err != nil {
+		return fmt.Errorf("look for held address: %w", err)
+	}
+	if held > 0 {
+		return &auth.TakenError{Email: true}
+	}
+	return nil
+}
