@@ -55,6 +55,9 @@ func (s *Service) verifyCode(ctx context.Context, client string, purpose Purpose
 	if err != nil {
 		return OneTimeToken{}, fmt.Errorf("attempt code: %w", err)
 	}
+	if len(code) != codeDigits {
+		code = "" // nobody's, and nothing that the hasher would refuse for its length
+	}
 	salted := OneTimeToken{Purpose: purpose, EmailKey: emailKey}
 	if len(live) > 0 {
 		salted.UserID = live[0].UserID

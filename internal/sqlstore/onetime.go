@@ -39,11 +39,12 @@ func (r *oneTimeTokenRow) token() auth.OneTimeToken {
 // IssueOneTimeToken implements auth.Store.
 func (s *Store) IssueOneTimeToken(ctx context.Context, t auth.OneTimeToken) error {
 	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
-		var n int64
-		if err := q.row(ctx, selectUserHasEmail, []any{int64(t.UserID), t.EmailKey}, &n); err != nil {
-			return fmt.Errorf("find user: %w", err)
-		}
-		if n == 0 {
+		// With the row locked, of tokens that are issued at once each sees the others, and none outlives its user.
+		user, _, err := s.queryUser(ctx, q, auth.ErrChanged, lockUserByEmail, t.EmailKey)
+		switch {
+		case err != nil:
+			return fmt.Errorf("lock user: %w", err)
+		case user.ID != t.UserID:
 			return auth.ErrChanged
 		}
 		if _, err := q.exec(ctx, upsertOneTimeToken, int64(t.MessageID), int64(t.UserID), string(t.Purpose), t.EmailKey,
@@ -78,6 +79,10 @@ func (s *Store) AttemptOneTimeCode(ctx context.Context, purpose auth.Purpose, em
 	var list []auth.OneTimeToken
 	err := s.engine.write(ctx, func(ctx context.Context, q querier) error {
 		list = list[:0]
+		// Who resets the password locks in this order too; nobody who guesses may keep them from it.
+		if _, err := q.exec(ctx, lockUserByEmail, emailKey); err != nil {
+			return fmt.Errorf("lock user: %w", err)
+		}
 		args := []any{emailKey, string(purpose), micros(now), int64(auth.MaxCodeAttempts)}
 		return q.rows(ctx, updateOneTimeCodeAttempt, args, func(scan func(...any) error) error {
 			var r oneTimeTokenRow
@@ -106,7 +111,7 @@ func (s *Store) ResetPassword(ctx context.Context, p auth.PasswordReset) error {
 		case n == 0:
 			return auth.ErrTokenInvalid
 		}
-		n, err = q.exec(ctx, deleteOneTimeToken, int64(t.ID), string(t.Purpose), micros(p.Now))
+		n, err = q.exec(ctx, deleteOneTimeToken, int64(t.ID), t.TokenHash[:], string(t.Purpose), micros(p.Now))
 		switch {
 		case err != nil:
 			return fmt.Errorf("use up token: %w", err)
