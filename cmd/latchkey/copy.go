@@ -39,8 +39,8 @@ func (c copyCommand) Run(w world) error {
 	if from.Engine != config.SQLite || to.Engine != config.Postgres {
 		return fmt.Errorf("copies from sqlite:PATH to postgres://…, not from %s to %s", from.Engine, to.Engine)
 	}
-	if _, err := os.Stat(from.Path); err != nil {
-		return fmt.Errorf("--from: there is no database file %s", from.Path)
+	if err := mustExist(from); err != nil {
+		return fmt.Errorf("--from: %w", err)
 	}
 	bar := newProgressBar(w.stderr)
 	counts, err := sqlstore.Copy(w.ctx, storeConfig(from), storeConfig(to), bar.show)

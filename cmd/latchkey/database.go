@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/ideaegg/latchkey/internal/auth"
@@ -19,6 +20,17 @@ func storeConfig(db config.Database) sqlstore.Config {
 		SQLitePath: db.Path, PostgresURL: db.DSN.Reveal(), PlaceholderDomain: noPlaceholderDomain,
 		Cache: auth.NewSessionCache(), Now: time.Now,
 	}
+}
+
+// mustExist is for commands that make no database: to open a file that is missing would make it.
+func mustExist(db config.Database) error {
+	if db.Engine != config.SQLite {
+		return nil
+	}
+	if _, err := os.Stat(db.Path); err != nil {
+		return fmt.Errorf("there is no database %s: %w", db.Redacted(), err)
+	}
+	return nil
 }
 
 func openStore(ctx context.Context, cfg sqlstore.Config) (*sqlstore.Store, error) {
@@ -44,6 +56,9 @@ func (c migrateShowCommand) Run(w world) error {
 	db, err := c.Settings()
 	if err != nil {
 		return err
+	}
+	if err := mustExist(db); err != nil {
+		return fmt.Errorf("--database: %w", err)
 	}
 	schema, err := sqlstore.ReadSchema(w.ctx, storeConfig(db))
 	if err != nil {

@@ -41,7 +41,6 @@ func (c serveCommand) Run(w world) error {
 // serve wires everything together, serves, and drains when ctx ends.
 func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (err error) {
 	logger := newLogger(cfg, stderr)
-	outliveFileSizeLimit()
 
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
@@ -57,7 +56,10 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 	db.PlaceholderDomain, db.ListenURL, db.KeepSchema = cfg.PlaceholderEmailDomain, cfg.DatabaseListen.Reveal(), cfg.MigrateOff
 	db.Cache, db.Logger = cache, logger
 	store, err := openStore(ctx, db)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil // asked to end before it began
+	case err != nil:
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()

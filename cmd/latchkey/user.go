@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/ideaegg/latchkey/internal/auth"
 	"github.com/ideaegg/latchkey/internal/config"
@@ -39,10 +38,8 @@ func (f userFlags) setStatus(w world, status auth.Status, done string) (err erro
 	if err != nil {
 		return fmt.Errorf("%q is no username and no e-mail address", f.Login)
 	}
-	if db.Engine == config.SQLite {
-		if _, err := os.Stat(db.Path); err != nil { // to open it would make it
-			return fmt.Errorf("--database: there is no database %s: %w", db.Redacted(), err)
-		}
+	if err := mustExist(db); err != nil {
+		return fmt.Errorf("--database: %w", err)
 	}
 	store, err := openStore(w.ctx, storeConfig(db))
 	if err != nil {

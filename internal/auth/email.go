@@ -89,10 +89,8 @@ func asciiHost(host string) (string, bool) {
 	if norm.NFKC.String(host) != host {
 		return "", false // full-width letters, the Kelvin sign: look-alikes that a mapping would smooth over
 	}
-	for _, r := range host {
-		if r > unicode.MaxASCII && !unicode.In(r, unicode.L, unicode.M, unicode.N) {
-			return "", false
-		}
+	if hasSymbols(host) {
+		return "", false
 	}
 	ascii, err := hostProfile.ToASCII(host)
 	if err != nil || len(ascii) > maxHost {
@@ -107,7 +105,7 @@ func asciiHost(host string) (string, bool) {
 			return "", false
 		}
 		u, err := hostProfile.ToUnicode(label)
-		if err != nil || mixesScripts(u) {
+		if err != nil || hasSymbols(u) || mixesScripts(u) { // also of a label that was typed as xn--
 			return "", false
 		}
 	}
@@ -116,6 +114,17 @@ func asciiHost(host string) (string, bool) {
 		return "", false
 	}
 	return ascii, true
+}
+
+// hasSymbols says whether s has characters beyond ASCII that are neither letters nor digits nor their marks, which no
+// host name may have (RFC 5892 §2).
+func hasSymbols(s string) bool {
+	for _, r := range s {
+		if r > unicode.MaxASCII && !unicode.In(r, unicode.L, unicode.M, unicode.N) {
+			return true
+		}
+	}
+	return false
 }
 
 // mixesScripts says whether a label is written in more than one script. Chinese, Japanese and Korean are written

@@ -64,7 +64,8 @@ func harmlessAddress(s string) bool {
 	}
 	colon := strings.IndexByte(s, ':')
 	if colon < 0 || strings.ContainsAny(s[:colon], "/?#") {
-		return !strings.HasPrefix(s, "//") // a scheme-relative address would take the page's own
+		// A scheme-relative address would take the page's own; browsers read a backslash as a slash (WHATWG URL §4.4).
+		return !strings.HasPrefix(strings.ReplaceAll(s, `\`, "/"), "//")
 	}
 	u, err := url.Parse(s)
 	if err != nil {
@@ -128,6 +129,9 @@ func isPlainText(s string) bool {
 
 // joins says whether a zero-width joiner has a meaning beside r.
 func joins(r rune) bool {
+	if r == '\u2194' { // the arrow of a head that is shaken counts as mathematics
+		return true
+	}
 	return r > unicode.MaxASCII && unicode.In(r, unicode.L, unicode.M, unicode.So, unicode.Sk) && !unicode.In(r, unicode.Latin, unicode.Greek, unicode.Cyrillic, unicode.Han)
 }
 

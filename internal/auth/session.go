@@ -29,8 +29,10 @@ func (s *Service) Authenticate(ctx context.Context, token SessionToken) (Current
 	if err != nil {
 		return Current{}, err
 	}
-	now := s.cfg.Now().UTC()
-	if e, ok := s.cfg.Cache.find(id, now); ok && now.UnixMicro() < e.expiresAt.Load() {
+	now := s.cfg.Now() // not in UTC yet: that would take the monotonic clock away
+	e, ok := s.cfg.Cache.find(id, now)
+	now = now.UTC()
+	if ok && now.UnixMicro() < e.expiresAt.Load() {
 		if !token.Hash().Equal(e.session.TokenHash) {
 			return Current{}, ErrUnauthorized
 		}

@@ -84,9 +84,9 @@ func (c *SessionCache) Invalidate(user UserID) {
 // Clear drops everything, for when changes may have been missed.
 func (c *SessionCache) Clear() {
 	c.mu.Lock()
+	defer c.mu.Unlock()            // to the end: a load that ends between the two parts would lose its session and leave its user
 	c.changes += recentChanges + 1 // overtakes every load under way
 	clear(c.users)
-	c.mu.Unlock()
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
@@ -98,10 +98,16 @@ func (c *SessionCache) Clear() {
 	}
 }
 
+// isFresh says whether a look that began at the given time still counts at now. Both clocks are asked: the wall clock may
+// be set back, and the monotonic one stands still while the machine sleeps.
+func isFresh(at, now time.Time) bool {
+	monotonic, wall := now.Sub(at), now.Round(0).Sub(at.Round(0))
+	return monotonic.Abs() <= cacheFreshness && wall.Abs() <= cacheFreshness
+}
+
 // find returns the session if it is known and may be answered from memory at now.
 func (c *SessionCache) find(id SessionID, now time.Time) (*cachedSession, bool) {
-	at := c.confirmed.Load()
-	if at == nil || now.Sub(*at) > cacheFreshness {
+	if at := c.confirmed.Load(); at == nil || !isFresh(*at, now) {
 		return nil, false
 	}
 	s := c.shard(id)

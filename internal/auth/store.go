@@ -51,7 +51,8 @@ type Store interface {
 	QueueMail(context.Context, OutboxMessage) error
 	// IssueOneTimeToken stores a token for an active user. One message has one token: a second attempt to send it
 	// replaces the first one's. The oldest of the user and purpose beyond MaxOutstanding die, except those that undo.
-	// It returns ErrChanged if the user is not active.
+	// It returns ErrChanged if the user is not active, or if the purpose is about the user's own address and that is
+	// another one by now.
 	IssueOneTimeToken(context.Context, OneTimeToken) error
 	// FindOneTimeToken returns the token with this hash and its user without using it up; ErrTokenInvalid if it is
 	// absent, expired at now, or of another purpose.

@@ -168,6 +168,9 @@ func (t OneTimeSecret) Hash() TokenHash { return sha256.Sum256([]byte(t)) }
 
 func newOneTimeSecret() OneTimeSecret { return OneTimeSecret(randomBase62(32)) }
 
+// codeDigits is the length of every OneTimeCode.
+const codeDigits = 8
+
 // OneTimeCode is the 8-digit code that a mail carries beside its link. It prints as [redacted].
 type OneTimeCode string
 
@@ -185,7 +188,7 @@ func newOneTimeCode() OneTimeCode {
 		_, _ = rand.Read(b[:])
 		n := uint64(b[0])<<24 | uint64(b[1])<<16 | uint64(b[2])<<8 | uint64(b[3])
 		if n < 42*100_000_000 { // the largest multiple below 2^32: no code is likelier than another
-			return OneTimeCode(fmt.Sprintf("%08d", n%100_000_000))
+			return OneTimeCode(fmt.Sprintf("%0*d", codeDigits, n%100_000_000))
 		}
 	}
 }

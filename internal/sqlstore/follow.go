@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/ideaegg/latchkey/internal/auth"
@@ -28,12 +29,17 @@ const (
 // ends. While the database does not answer nothing is confirmed, and so the cache is not used.
 func (s *Store) Follow(ctx context.Context) {
 	woken := make(chan struct{}, 1)
-	go s.engine.listen(ctx, func() {
-		select {
-		case woken <- struct{}{}:
-		default:
-		}
+	var helpers sync.WaitGroup
+	defer helpers.Wait()
+	helpers.Go(func() {
+		s.engine.listen(ctx, func() {
+			select {
+			case woken <- struct{}{}:
+			default:
+			}
+		})
 	})
+	helpers.Go(func() { s.notify(ctx) })
 	f := follower{store: s}
 	tick := time.NewTicker(followInterval)
 	defer tick.Stop()
@@ -52,6 +58,16 @@ func (s *Store) Follow(ctx context.Context) {
 			return
 		case <-tick.C:
 		case <-woken:
+		}
+	}
+}
+
+// notify wakes the other nodes after changes of this one. It is not done between two looks: it waits for the disk.
+func (s *Store) notify(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
 		case <-s.changed:
 			_ = s.engine.notify(ctx) // others look by themselves if they do not hear it
 		}
@@ -76,9 +92,14 @@ type follower struct {
 	gaps map[int64]time.Time
 }
 
-func (f *follower) look(ctx context.Context) error {
+// look passes on what is new. After one that failed it begins anew: when the database answers again it may be a standby
+// that took over, which may lack the last numbers and give them out again.
+func (f *follower) look(ctx context.Context) (err error) {
+	defer func() { f.began = err == nil }()
 	began := f.store.now()
-	if !f.began || began.Sub(f.seen) > invalidationsKept/2 {
+	// By both clocks: the monotonic one stands still while the machine sleeps.
+	slept := max(began.Sub(f.seen), began.Round(0).Sub(f.seen.Round(0)))
+	if !f.began || slept > invalidationsKept/2 {
 		if err := f.begin(ctx); err != nil {
 			return err
 		}
@@ -108,16 +129,15 @@ func (f *follower) look(ctx context.Context) error {
 }
 
 func (f *follower) begin(ctx context.Context) error {
-	f.store.cache.Clear()
-	f.gaps = make(map[int64]time.Time)
 	err := f.store.engine.poll(ctx, func(ctx context.Context, q querier) error {
 		return q.row(ctx, selectLastInvalidation, nil, &f.top)
 	})
 	if err != nil {
 		return fmt.Errorf("read the last invalidation: %w", err)
 	}
+	f.store.cache.Clear() // not before: what is loaded from here on knows of every change up to the last one
 	f.top = max(0, f.top-followFrom)
-	f.began = true
+	f.gaps = make(map[int64]time.Time)
 	return nil
 }
 

@@ -40,11 +40,12 @@ func (r *oneTimeTokenRow) token() auth.OneTimeToken {
 // IssueOneTimeToken implements auth.Store.
 func (s *Store) IssueOneTimeToken(ctx context.Context, t auth.OneTimeToken) error {
 	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
-		var n int64
-		if err := q.row(ctx, selectUserActive, []any{int64(t.UserID)}, &n); err != nil {
-			return fmt.Errorf("find user: %w", err)
-		}
-		if n == 0 {
+		// With the row locked, of tokens that are issued at once each sees the others, and none outlives its user.
+		user, _, err := s.queryUser(ctx, q, auth.ErrChanged, lockUser, int64(t.UserID))
+		switch {
+		case err != nil:
+			return fmt.Errorf("lock user: %w", err)
+		case t.Purpose.ProvesOwnAddress() && (user.EmailGenerated || !strings.EqualFold(user.Email, t.Address)):
 			return auth.ErrChanged
 		}
 		return s.putOneTimeToken(ctx, q, t)
@@ -86,6 +87,10 @@ func (s *Store) AttemptOneTimeCode(ctx context.Context, user auth.UserID, purpos
 	var list []auth.OneTimeToken
 	err := s.engine.write(ctx, func(ctx context.Context, q querier) error {
 		list = list[:0]
+		// Who resets the password locks in this order too; nobody who guesses may keep them from it.
+		if _, err := q.exec(ctx, lockUser, int64(user)); err != nil {
+			return fmt.Errorf("lock user: %w", err)
+		}
 		args := []any{int64(user), string(purposes[0]), string(purposes[1]), micros(now), int64(auth.MaxCodeAttempts)}
 		return q.rows(ctx, updateOneTimeCodeAttempt, args, func(scan func(...any) error) error {
 			var r oneTimeTokenRow
@@ -129,7 +134,7 @@ func (s *Store) ResetPassword(ctx context.Context, p auth.PasswordReset) error {
 
 // useUp deletes the token, or returns auth.ErrTokenInvalid if it is not there any more or expired.
 func (s *Store) useUp(ctx context.Context, q querier, t auth.OneTimeToken, now time.Time) error {
-	n, err := q.exec(ctx, deleteOneTimeToken, int64(t.ID), string(t.Purpose), micros(now))
+	n, err := q.exec(ctx, deleteOneTimeToken, int64(t.ID), t.TokenHash[:], string(t.Purpose), micros(now))
 	switch {
 	case err != nil:
 		return fmt.Errorf("use up token: %w", err)

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,12 +86,12 @@ func openPostgres(ctx context.Context, url, listenURL string) (*postgresEngine, 
 	}
 	polls := cfg.Copy()
 	polls.MinConns, polls.MaxConns = 0, 1
-	// The names tell an operator in pg_stat_activity which connection is which.
-	for name, c := range map[string]*pgx.ConnConfig{"": cfg.ConnConfig, " poll": polls.ConnConfig, " listen": listen} {
-		if c.RuntimeParams["application_name"] == "" {
-			c.RuntimeParams["application_name"] = "latchkey" + name
-		}
-	}
+	// The names tell an operator in pg_stat_activity which connection is which: "latchkey poll", or of which node if the
+	// URL says application_name.
+	name := cmp.Or(cfg.ConnConfig.RuntimeParams["application_name"], "latchkey")
+	cfg.ConnConfig.RuntimeParams["application_name"] = name
+	polls.ConnConfig.RuntimeParams["application_name"] = name + " poll"
+	listen.RuntimeParams["application_name"] = cmp.Or(listen.RuntimeParams["application_name"], name) + " listen"
 	e := &postgresEngine{listenConfig: listen}
 	if e.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
@@ -180,9 +181,9 @@ func (e *postgresEngine) listenOnce(ctx context.Context, wake func()) {
 }
 
 func (e *postgresEngine) notify(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, followInterval)
+	ctx, cancel := context.WithTimeout(ctx, postgresWait)
 	defer cancel()
-	_, err := e.polls.Exec(ctx, notifyInvalidationPostgres)
+	_, err := e.pool.Exec(ctx, notifyInvalidationPostgres)
 	return err
 }
 
@@ -242,8 +243,9 @@ func classifyPostgres(err error) error {
 	if _, ok := errors.AsType[pgx.ScanArgError](err); ok {
 		return err
 	}
+	_, noConnection := errors.AsType[*pgconn.ConnectError](err) // for whatever reason, a changed password too
 	e, ok := errors.AsType[*pgconn.PgError](err)
-	if !ok { // no answer of the server: no connection, or none in time
+	if noConnection || !ok { // no answer of the server: no connection, or none in time
 		return fmt.Errorf("%w: %w", auth.ErrUnavailable, err)
 	}
 	if e.Code == "23505" { // unique_violation

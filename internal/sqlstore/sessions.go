@@ -1,9 +1,11 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ideaegg/latchkey/internal/auth"
@@ -109,6 +111,8 @@ func (s *Store) FindSession(ctx context.Context, id auth.SessionID) (auth.Sessio
 
 // TouchSessions implements auth.Store.
 func (s *Store) TouchSessions(ctx context.Context, uses []auth.SessionUse) error {
+	// Two nodes that lock in the same order cannot wait for each other.
+	uses = slices.SortedFunc(slices.Values(uses), func(a, b auth.SessionUse) int { return cmp.Compare(a.ID, b.ID) })
 	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
 		for _, u := range uses {
 			if _, err := q.exec(ctx, updateSessionUse, int64(u.ID), micros(u.UsedAt), micros(u.ExpiresAt)); err != nil {

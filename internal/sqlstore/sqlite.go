@@ -38,6 +38,9 @@ type sqliteEngine struct {
 	closeOnce sync.Once
 }
 
+// errClosed is what a closed database answers.
+var errClosed = fmt.Errorf("database is closed: %w", auth.ErrUnavailable)
+
 // groupWrite is one write that waits to be part of a commit.
 type groupWrite struct {
 	f     func(context.Context, querier) error
@@ -72,7 +75,11 @@ func openSQLite(path string) (*sqliteEngine, error) {
 }
 
 // createPrivate makes the file readable by its owner alone before SQLite would create it for everybody.
+// ":memory:" is refused: nothing would outlive a restart.
 func createPrivate(path string) error {
+	if path == ":memory:" {
+		return errors.New("sqlite: :memory: is no file")
+	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return fmt.Errorf("open database: %w", err)
@@ -103,7 +110,7 @@ func (e *sqliteEngine) read(ctx context.Context, f func(context.Context, querier
 		return err
 	}
 	// The driver would start a goroutine for every statement whose context can end; these take microseconds.
-	return classifySQLite(f(context.WithoutCancel(ctx), sqliteReader{e.db}))
+	return classifySQLite(f(context.WithoutCancel(ctx), sqliteReader{e.db, e.closing}))
 }
 
 func (e *sqliteEngine) write(ctx context.Context, f func(context.Context, querier) error) error {
@@ -113,7 +120,7 @@ func (e *sqliteEngine) write(ctx context.Context, f func(context.Context, querie
 	select {
 	case e.queue <- w:
 	case <-e.closing:
-		return fmt.Errorf("database is closed: %w", auth.ErrUnavailable)
+		return errClosed
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-timer.C:
@@ -127,6 +134,8 @@ func (e *sqliteEngine) write(ctx context.Context, f func(context.Context, querie
 		gaveUp = ctx.Err()
 	case <-timer.C:
 		gaveUp = fmt.Errorf("database is busy: %w", auth.ErrUnavailable)
+	case <-e.done: // it came into the queue behind the last one that was written
+		gaveUp = errClosed
 	}
 	if w.state.CompareAndSwap(waiting, abandoned) {
 		return gaveUp
@@ -195,6 +204,9 @@ type sqliteWriter struct {
 // commit runs first and all that waits behind it in one transaction, and tells each member how it ended.
 // Members are taken only once the database is locked for writing: until then each may still give up waiting.
 func (w *sqliteWriter) commit(first *groupWrite, queue <-chan *groupWrite) {
+	if first.state.Load() == abandoned { // as all are that waited while the database was locked
+		return
+	}
 	ctx := context.Background()
 	group := []*groupWrite{first}
 	err := w.begin(ctx)
@@ -324,19 +336,35 @@ func (w *sqliteWriter) rows(ctx context.Context, query string, args []any, scan 
 }
 
 // sqliteReader runs statements on the pool of reading connections.
-type sqliteReader struct{ db *sql.DB }
+type sqliteReader struct {
+	db      *sql.DB
+	closing <-chan struct{}
+}
 
 func (r sqliteReader) exec(context.Context, string, ...any) (int64, error) {
 	return 0, errors.New("sqlite: a write outside a write transaction")
 }
 
 func (r sqliteReader) row(ctx context.Context, query string, args []any, dest ...any) error {
-	return r.db.QueryRowContext(ctx, query, args...).Scan(dest...)
+	return r.unlessClosed(r.db.QueryRowContext(ctx, query, args...).Scan(dest...))
 }
 
 func (r sqliteReader) rows(ctx context.Context, query string, args []any, scan func(func(dest ...any) error) error) error {
 	rows, err := r.db.QueryContext(ctx, query, args...)
-	return eachRow(rows, err, scan)
+	return r.unlessClosed(eachRow(rows, err, scan))
+}
+
+// unlessClosed replaces the error of a pool that is being closed, which has no name in database/sql.
+func (r sqliteReader) unlessClosed(err error) error {
+	if err == nil || errors.Is(err, errNoRows) {
+		return err
+	}
+	select {
+	case <-r.closing:
+		return errClosed
+	default:
+		return err
+	}
 }
 
 func eachRow(rows *sql.Rows, err error, scan func(func(dest ...any) error) error) error {

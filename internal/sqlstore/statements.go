@@ -66,9 +66,15 @@ const (
 
 	updateUserStatus = `UPDATE users SET status = $2 WHERE id = $1 AND status <> 2`
 
-	updateUserDeleted = `UPDATE users SET status = 2, deleted_at = $3, email = NULL, email_key = NULL, email_verified_at = NULL,
+	// The two that follow change nothing: they lock the user's row, in a way that both engines understand.
+	lockUser = `UPDATE users SET status = status WHERE id = $1 AND status = 0 RETURNING ` + userColumns
+
+	lockUserWithPassword = `UPDATE users SET status = status WHERE id = $1 AND status = 0 AND password_hash IS NOT DISTINCT FROM $2
+		RETURNING ` + userColumns
+
+	updateUserDeleted = `UPDATE users SET status = 2, deleted_at = $2, email = NULL, email_key = NULL, email_verified_at = NULL,
 			fullname = '', avatar = NULL, phone_number = NULL, password_hash = NULL, guest = 0, language = ''
-		WHERE id = $1 AND status = 0 AND password_hash IS NOT DISTINCT FROM $2`
+		WHERE id = $1`
 
 	selectUsernameTaken = `SELECT COUNT(*) FROM users WHERE username = $1 AND id <> $2`
 
@@ -146,8 +152,6 @@ const (
 		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9)
 		ON CONFLICT (message_id) DO UPDATE SET token_hash = excluded.token_hash, code_hash = excluded.code_hash, code_attempts = 0`
 
-	selectUserActive = `SELECT COUNT(*) FROM users WHERE id = $1 AND status = 0`
-
 	// An address that its user may still take back is nobody else's.
 	selectEmailHeld = `SELECT COUNT(*) FROM one_time_tokens
 		WHERE email_key = $1 AND purpose = $2 AND user_id <> $3 AND expires_at > $4`
@@ -164,7 +168,7 @@ const (
 		WHERE user_id = $1 AND purpose IN ($2, $3) AND expires_at > $4 AND code_attempts < $5
 		RETURNING ` + oneTimeTokenColumns
 
-	deleteOneTimeToken = `DELETE FROM one_time_tokens WHERE id = $1 AND purpose = $2 AND expires_at > $3`
+	deleteOneTimeToken = `DELETE FROM one_time_tokens WHERE id = $1 AND token_hash = $2 AND purpose = $3 AND expires_at > $4`
 
 	deleteOneTimeTokensFor = `DELETE FROM one_time_tokens WHERE user_id = $1 AND purpose = $2`
 

@@ -245,12 +245,15 @@ func (s *Store) ChangePassword(ctx context.Context, c auth.PasswordChange) (auth
 // DeleteUser implements auth.Store.
 func (s *Store) DeleteUser(ctx context.Context, id auth.UserID, verified auth.PasswordHash, now time.Time) error {
 	return s.change(ctx, id, func(ctx context.Context, q querier) error {
-		n, err := q.exec(ctx, updateUserDeleted, int64(id), nullable(verified), micros(now))
-		switch {
-		case err != nil:
+		user, _, err := s.queryUser(ctx, q, auth.ErrChanged, lockUserWithPassword, int64(id), nullable(verified))
+		if err != nil {
+			return fmt.Errorf("lock user: %w", err)
+		}
+		if err := s.endResets(ctx, q, id, user.Email); err != nil {
+			return err
+		}
+		if _, err := q.exec(ctx, updateUserDeleted, int64(id), micros(now)); err != nil {
 			return fmt.Errorf("update user: %w", err)
-		case n == 0:
-			return auth.ErrChanged
 		}
 		for _, sql := range []string{deleteSessionsOfUser, deleteIdentitiesOfUser, deleteOneTimeTokensOfUser, deleteMessagesOfUser} {
 			if _, err := q.exec(ctx, sql, int64(id)); err != nil {

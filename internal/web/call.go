@@ -21,6 +21,8 @@ type call struct {
 	route  *route // nil until it is found
 	// wildcard is the part of the path that the route's {…} stands for.
 	wildcard string
+	// bodyAsked says that the body was read from, which tells a client that waits for 100 Continue to send it.
+	bodyAsked bool
 	// current is the session that the request came with; nil without one.
 	current *auth.Current
 	address netip.Addr

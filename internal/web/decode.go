@@ -16,8 +16,9 @@ import (
 
 const (
 	maxBody = 16 << 10 // bytes
-	// maxDrain is how much of a body that is refused is still read, so that the client, busy sending, gets to see why.
-	maxDrain = 1 << 20
+	// maxDrain is how much of a request that is refused is still read, so that the client, busy sending, gets to see why:
+	// a photo that was sent to the wrong address, not a film.
+	maxDrain = 8 << 20
 )
 
 // text is a member of a request: a string, null, or absent.
@@ -64,15 +65,14 @@ func (c *call) decodeOptional(members ...member) error {
 // body reads the request's body, which may be empty.
 func (c *call) body() ([]byte, error) {
 	if c.r.ContentLength > maxBody {
-		c.drain()
 		return nil, errTooLarge
 	}
+	c.bodyAsked = true
 	body, err := io.ReadAll(io.LimitReader(c.r.Body, maxBody+1))
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%w: read body: %w", errBadRequest, err)
 	case len(body) > maxBody:
-		c.drain()
 		return nil, errTooLarge
 	case len(body) == 0:
 		return nil, nil
@@ -83,7 +83,12 @@ func (c *call) body() ([]byte, error) {
 	return body, nil
 }
 
-func (c *call) drain() { _, _ = io.CopyN(io.Discard, c.r.Body, maxDrain) }
+// drain reads the rest of the body. A client that asked first (Expect: 100-continue) and was not told to go on sends none.
+func (c *call) drain() {
+	if c.r.Header.Get("Expect") == "" || c.bodyAsked {
+		_, _ = io.CopyN(io.Discard, c.r.Body, maxDrain)
+	}
+}
 
 // isJSON says whether the body is declared as plain UTF-8 JSON.
 func isJSON(h http.Header) bool {

@@ -123,6 +123,7 @@ func answerTo(err error) answer {
 
 // fail answers with the problem document for the error. What the client is not told stays in the log.
 func (c *call) fail(err error) {
+	c.drain()
 	a := answerTo(err)
 	h := c.w.Header()
 	if a.status >= http.StatusInternalServerError {

@@ -26,6 +26,9 @@ func (s *Server) observe(next step) step {
 		if c.route != nil {
 			route = c.route.path
 		}
+		if c.w.status == 0 {
+			c.w.status = http.StatusOK // what net/http sends for a handler that writes nothing, as to HEAD
+		}
 		s.metrics.observe(c.r.Method, route, c.w.status, took)
 		s.cfg.Logger.LogAttrs(context.Background(), slog.LevelInfo, "request",
 			slog.String("method", c.r.Method),
@@ -91,10 +94,8 @@ func (s *Server) handle(c *call) error {
 	if err := s.routes.find(c); err != nil {
 		return err
 	}
-	if c.route.access != open {
-		if err := c.authenticate(c.route.access); err != nil {
-			return err
-		}
+	if err := c.authenticate(c.route.access); err != nil {
+		return err
 	}
 	return c.route.handler(c)
 }

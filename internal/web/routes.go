@@ -127,6 +127,12 @@ func (rs routes) find(c *call) error {
 	return &methodError{allowed: strings.Join(allowed, ", ")}
 }
 
+// notFound answers for a plain handler that has nothing at the path, as any other unknown path is answered.
+func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {
+	c := &call{w: responseWriter{ResponseWriter: w}, r: r, server: s, id: w.Header().Get("X-Request-Id")}
+	c.fail(errNoRoute)
+}
+
 // serve makes a plain handler a route's.
 func serve(h http.HandlerFunc) func(*call) error {
 	return func(c *call) error {

@@ -57,7 +57,7 @@ func New(cfg Config) (*Server, error) {
 	for _, key := range cfg.ServerKeys {
 		s.serverKeys = append(s.serverKeys, sha256.Sum256([]byte(key)))
 	}
-	s.doc = apidoc.New(apidoc.Config{PublicURL: cfg.PublicURL, BasePath: cfg.BasePath})
+	s.doc = apidoc.New(apidoc.Config{PublicURL: cfg.PublicURL, BasePath: cfg.BasePath, NotFound: http.HandlerFunc(s.notFound)})
 	s.routes = newRoutes(s.table())
 	s.entry = s.middleware(s.dispatch)
 	return s, nil

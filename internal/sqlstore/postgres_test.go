@@ -1,0 +1,89 @@
+package sqlstore_test
+
+import (
+	"context"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ideaegg/latchkey/internal/dbtest"
+	"github.com/ideaegg/latchkey/internal/sqlstore"
+)
+
+// TestLockedTableIsUnavailable: as when somebody changes the schema by hand.
+func TestLockedTableIsUnavailable(t *testing.T) {
+	t.Parallel()
+	cfg := dbtest.Postgres(t)
+	store := open(t, cfg)
+	tx, err := raw(t, cfg).BeginTx(context.Background(), nil)
+	must(t, err)
+	defer func() { _ = tx.Rollback() }()
+	_, err = tx.ExecContext(t.Context(), "LOCK TABLE users")
+	must(t, err)
+
+	begun := time.Now()
+	_, err = store.CreateUser(context.Background(), newUser("late"))
+	expectUnavailable(t, err)
+	if took := time.Since(begun); took > 3*time.Second {
+		t.Errorf("it took %v to say so", took)
+	}
+	must(t, tx.Rollback())
+	_, err = store.CreateUser(context.Background(), newUser("after"))
+	must(t, err)
+	if exists(t, store, "late") {
+		t.Error("a write was told that it failed, and was written all the same")
+	}
+}
+
+// TestServerThatGoesAwayIsUnavailable takes a database away in the ways that a server has, and brings it back.
+func TestServerThatGoesAwayIsUnavailable(t *testing.T) {
+	t.Parallel()
+	cfg := dbtest.Postgres(t)
+	store := open(t, cfg)
+	_, err := store.CreateUser(context.Background(), newUser("before"))
+	must(t, err)
+
+	u, err := url.Parse(cfg.PostgresURL)
+	must(t, err)
+	name := strings.TrimPrefix(u.Path, "/")
+	database, away := pgx.Identifier{name}.Sanitize(), pgx.Identifier{name[1:]}.Sanitize()
+	server := raw(t, sqlstore.Config{PostgresURL: os.Getenv("LATCHKEY_TEST_POSTGRES")})
+	unavailable := func(why string) {
+		t.Helper()
+		for range 3 {
+			begun := time.Now()
+			expectUnavailable(t, store.Ping(context.Background()))
+			_, err := store.CreateUser(context.Background(), newGuest())
+			expectUnavailable(t, err)
+			if took := time.Since(begun); took > 4*time.Second {
+				t.Errorf("%s: it took %v to say so twice", why, took)
+			}
+		}
+	}
+	back := func(why string) {
+		t.Helper()
+		for begun := time.Now(); store.Ping(context.Background()) != nil; time.Sleep(20 * time.Millisecond) {
+			if time.Since(begun) > 5*time.Second {
+				t.Fatalf("%s: the store did not come back", why)
+			}
+		}
+		if !exists(t, store, "before") {
+			t.Errorf("%s: what was acknowledged is gone", why)
+		}
+	}
+	const terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
+
+	execute(t, server, terminate+"'"+name+"'")
+	back("connections were ended")
+
+	execute(t, server, "ALTER DATABASE "+database+" ALLOW_CONNECTIONS false", terminate+"'"+name+"'")
+	unavailable("connections are not allowed")
+	execute(t, server, "ALTER DATABASE "+database+" RENAME TO "+away)
+	unavailable("there is no such database")
+	execute(t, server, "ALTER DATABASE "+away+" RENAME TO "+database, "ALTER DATABASE "+database+" ALLOW_CONNECTIONS true")
+	back("the database is there again")
+}
