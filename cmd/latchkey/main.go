@@ -56,6 +56,7 @@ type cli struct {
 	Serve   serveCommand   `cmd:"" help:"Serve the API. Example: latchkey serve --dev"`
 	Migrate migrateCommand `cmd:"" help:"Look after the schema of the database."`
 	Copy    copyCommand    `cmd:"" help:"Move everything from the embedded database to PostgreSQL. Example: latchkey copy --from=sqlite:latchkey.db --to=postgres://latchkey:secret@db1/latchkey"`
+	Mail    mailCommand    `cmd:"" help:"Find out whether mail arrives, and what it looks like."`
 	User    userCommand    `cmd:"" help:"Look after single users."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

@@ -41,6 +41,9 @@ func (c serveCommand) Run(w world) error {
 // serve wires everything together, serves, and drains when ctx ends.
 func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (err error) {
 	logger := newLogger(cfg, stderr)
+	if err := checkTemplates(cfg); err != nil {
+		return err
+	}
 
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
@@ -74,7 +77,6 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 	}
 	defer func() { _ = hasher.Close() }()
 
-	sender := cfg.Sender(cfg.PublicURL)
 	waker := mail.NewWaker()
 	service, err := auth.New(auth.Config{
 		Store: store, Cache: cache, Hasher: hasher, Mailer: waker, Logger: logger, Now: time.Now,
@@ -95,6 +97,10 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 	if err != nil {
 		return err
 	}
+	sendMail, err := newMailer(cfg, mail.Config{Outbox: store, Composer: service, Senders: senders, Now: time.Now, Logger: logger}, waker)
+	if err != nil {
+		return err
+	}
 
 	registry := newRegistry(hasher)
 	handler, err := web.New(web.Config{
@@ -103,8 +109,13 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 		BasePath:       cfg.BasePath,
 		TrustedProxies: cfg.TrustedProxies,
 		ServerKeys:     reveal(cfg.ServerKeys),
+		AppName:        cfg.AppName,
+		AppURL:         cfg.AppURL,
+		Logo:           web.Logo(cfg.AppLogo),
 		DevInbox:       devInbox(inbox),
 		Registry:       registry,
+
+		PasswordMinLength: cfg.PasswordMinLength,
 	})
 	if err != nil {
 		return err
@@ -116,16 +127,7 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 	defer stopBackground()
 	running.Go(func() { service.Run(background) })
 	running.Go(func() { store.Follow(background) })
-	if len(senders) > 0 {
-		worker, err := mail.New(mail.Config{
-			Outbox: store, Composer: service, Senders: senders, Now: time.Now, Logger: logger,
-			From: sender.String(), AppName: cfg.AppName,
-		}, waker)
-		if err != nil {
-			return err
-		}
-		running.Go(func() { worker.Run(background) })
-	}
+	running.Go(func() { sendMail(background) })
 	warnOfSettings(cfg, logger)
 	if cfg.OpsListen != "" {
 		ops, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.OpsListen)
@@ -239,26 +241,6 @@ func reveal(secrets []config.Secret) []string {
 	return list
 }
 
-// newSenders returns where mail goes; inbox is nil outside development.
-func newSenders(cfg config.Settings) (senders []mail.Sender, inbox *mail.Inbox, err error) {
-	switch cfg.Mail.Kind {
-	case config.MailUnset:
-	case config.MailDirectory:
-		dir, err := mail.NewDir(cfg.Mail.Dir)
-		if err != nil {
-			return nil, nil, fmt.Errorf("--mail: %w", err)
-		}
-		senders = append(senders, dir)
-	default:
-		return nil, nil, errors.New("--mail: this version writes mail to dir:PATH only")
-	}
-	if cfg.Dev {
-		inbox = new(mail.Inbox)
-		senders = append(senders, inbox)
-	}
-	return senders, inbox, nil
-}
-
 func devInbox(inbox *mail.Inbox) func() []web.DevMessage {
 	if inbox == nil {
 		return nil
@@ -266,7 +248,9 @@ func devInbox(inbox *mail.Inbox) func() []web.DevMessage {
 	return func() []web.DevMessage {
 		var list []web.DevMessage
 		for _, m := range inbox.List() {
-			list = append(list, web.DevMessage{To: m.To, Subject: m.Subject, Text: m.Text, Date: m.Date})
+			list = append(list, web.DevMessage{
+				ID: int64(m.ID), To: m.To, Subject: m.Subject, Text: m.Text, HTML: m.HTML, Code: m.Code.Reveal(), Date: m.Date,
+			})
 		}
 		return list
 	}

@@ -76,19 +76,39 @@ func (s *Server) sendAll() {
 	}
 }
 
-// outbox is the store's, and tells when it was found empty.
+// outbox is the store's, and tells when it was found empty with nothing under way.
 type outbox struct {
 	*sqlstore.Store
-	looks atomic.Int64 // looks that have begun
-	empty atomic.Int64 // the number of the last look that found nothing
+	looks    atomic.Int64 // looks that have begun
+	empty    atomic.Int64 // the number of the last look that found nothing
+	underWay atomic.Int64 // messages that are leased and not noted yet
 }
 
-// LeaseMail implements mail.Outbox. The worker looks only when it has sent what it found before.
+// LeaseMail implements mail.Outbox.
 func (o *outbox) LeaseMail(ctx context.Context, now, until time.Time, limit int) ([]auth.OutboxMessage, error) {
-	look := o.looks.Add(1)
+	look, idle := o.looks.Add(1), o.underWay.Load() == 0
 	list, err := o.Store.LeaseMail(ctx, now, until, limit)
-	if err == nil && len(list) == 0 {
+	o.underWay.Add(int64(len(list)))
+	if err == nil && len(list) == 0 && idle {
 		o.empty.Store(look)
 	}
 	return list, err
+}
+
+// RemoveMail implements mail.Outbox.
+func (o *outbox) RemoveMail(ctx context.Context, id auth.MessageID) error {
+	defer o.underWay.Add(-1)
+	return o.Store.RemoveMail(ctx, id)
+}
+
+// RetryMail implements mail.Outbox.
+func (o *outbox) RetryMail(ctx context.Context, id auth.MessageID, at time.Time, why string) error {
+	defer o.underWay.Add(-1)
+	return o.Store.RetryMail(ctx, id, at, why)
+}
+
+// FailMail implements mail.Outbox.
+func (o *outbox) FailMail(ctx context.Context, id auth.MessageID, why string) error {
+	defer o.underWay.Add(-1)
+	return o.Store.FailMail(ctx, id, why)
 }

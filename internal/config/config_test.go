@@ -21,6 +21,9 @@ type cli struct {
 	Migrate struct {
 		config.DatabaseOnly
 	} `cmd:"" help:"Bring the database up to date."`
+	TestMail struct {
+		config.MailOnly
+	} `cmd:"" help:"Send one message."`
 	User struct {
 		Email string `help:"No setting, although a flag."`
 	} `cmd:"" help:"Administer users."`

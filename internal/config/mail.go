@@ -6,6 +6,7 @@ import (
 	"net/mail"
 	"net/netip"
 	"net/url"
+	"os"
 	"strings"
 	"unicode/utf8"
 )
@@ -127,6 +128,22 @@ func parseMailFrom(raw string) (mail.Address, error) {
 		return mail.Address{}, fmt.Errorf("%s has a display name with control characters or of more than 100 characters, change it", quote(raw))
 	}
 	return *addr, nil
+}
+
+// parseTemplates checks that there is a folder. What is in it, package mail checks.
+func parseTemplates(raw string) (string, error) {
+	if raw == "" {
+		return "", nil
+	}
+	switch at, err := os.Stat(raw); {
+	case !isPlainLine(raw):
+		return "", fmt.Errorf("%s has line breaks, control characters or broken UTF-8, choose another folder", quote(raw))
+	case err != nil:
+		return "", fmt.Errorf("there is no folder %s (%w), correct the path or leave it out", quote(raw), reason(err))
+	case !at.IsDir():
+		return "", fmt.Errorf("%s is no folder, name the one that the templates are in", quote(raw))
+	}
+	return raw, nil
 }
 
 // deriveSender returns no-reply at the host of the public URL, or at localhost if that is an IP address or no URL.

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"errors"
 	"net/mail"
 	"strings"
 	"testing"
@@ -143,4 +144,81 @@ func TestSenderIsDerivedFromThePublicURL(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestTemplates(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	tests := []struct {
+		name, value, want, fault string
+	}{
+		{name: "empty is none", value: ""},
+		{name: "folder", value: dir, want: dir},
+		{name: "nothing there", value: dir + "/x", fault: "there is no folder"},
+		{name: "file", value: write(t, "x"), fault: "is no folder"},
+		{name: "control characters", value: dir + "\t", fault: "control characters"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := serve(t, nil, "--dev", "--templates="+tt.value)
+			if tt.fault != "" {
+				wantFault(t, err, "templates", tt.fault)
+				return
+			}
+			if err != nil || got.Templates != tt.want {
+				t.Errorf("got %q and error %v, want %q", got.Templates, err, tt.want)
+			}
+		})
+	}
+}
+
+// mailOnly reads the settings of a command that only sends mail.
+func mailOnly(t *testing.T, env map[string]string, args ...string) (config.Settings, error) {
+	t.Helper()
+	c, parser := newParser(t, env)
+	if _, err := parser.Parse(append([]string{"test-mail"}, args...)); err != nil {
+		t.Fatalf("got error %v from the flag parser, want every fault from Settings", err)
+	}
+	return c.TestMail.Settings()
+}
+
+func TestMailOnly(t *testing.T) {
+	t.Parallel()
+	t.Run("reads what serve reads", func(t *testing.T) {
+		t.Parallel()
+		file := write(t, `{"public-url": "https://accounts.example.com/", "app-name": "Example", "listen": "127.0.0.1:80", "dev": true}`)
+		got, err := mailOnly(t, map[string]string{"LATCHKEY_MAIL": "smtp://u:pw@mail.example.com"}, "--config="+file, "--mail-from=a@example.com")
+		want := config.Settings{
+			PublicURL: "https://accounts.example.com",
+			Mail:      config.Mail{Kind: config.MailSMTP, Host: "mail.example.com", Port: 587, User: "u", Password: "pw"},
+			MailFrom:  mail.Address{Address: "a@example.com"},
+			AppName:   "Example",
+		}
+		if diff := cmp.Diff(want, got, compareOptions()); diff != "" || err != nil {
+			t.Errorf("got error %v, settings (-want +got):\n%s", err, diff)
+		}
+	})
+	t.Run("needs to know where mail goes", func(t *testing.T) {
+		t.Parallel()
+		_, err := mailOnly(t, nil)
+		wantFault(t, err, "mail", "is required")
+	})
+	t.Run("does not miss what may stand in an unreadable file", func(t *testing.T) {
+		t.Parallel()
+		_, err := mailOnly(t, nil, "--config=/nonexistent/latchkey.json")
+		wantFault(t, err, "config", "/nonexistent/latchkey.json")
+	})
+	t.Run("names every fault", func(t *testing.T) {
+		t.Parallel()
+		_, err := mailOnly(t, nil, "--public-url=x", "--mail=x", "--mail-from=x", "--app-name= ", "--templates=x")
+		faults, ok := errors.AsType[config.Faults](err)
+		var flags []string
+		for _, fault := range faults {
+			flags = append(flags, fault.Flag)
+		}
+		if diff := cmp.Diff([]string{"public-url", "mail", "mail-from", "app-name", "templates"}, flags); diff != "" || !ok {
+			t.Errorf("flags with a fault (-want +got):\n%s", diff)
+		}
+	})
 }

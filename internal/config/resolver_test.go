@@ -58,7 +58,7 @@ func TestEverySettingHasAnEnvironmentVariableAndAKey(t *testing.T) {
 	}
 	values := map[string]string{
 		"dev": "false", "listen": "127.0.0.1:1", "public-url": "https://a.example", "base-path": "/b", "trusted-proxies": "10.0.0.0/8", "ops-listen": "127.0.0.1:2",
-		"database": "sqlite:x", "database-listen": "postgres://h/d", "migrate": "off", "mail": "dir:x", "mail-from": "a@b.example", "app-name": "X", "password-min-length": "9", "placeholder-email-domain": "c.example",
+		"database": "sqlite:x", "database-listen": "postgres://h/d", "migrate": "off", "mail": "dir:x", "mail-from": "a@b.example", "app-name": "X", "templates": "testdata", "app-url": "x://y", "app-logo": "testdata/logo.svg", "password-min-length": "9", "placeholder-email-domain": "c.example",
 		"session-idle": "1h", "session-max-age": "2h", "guest-idle": "3h", "rate-limits": "off", "server-keys": "0123456789abcdef",
 		"wechat-apps": `[{"app_id":"a","secret":"s","kind":"mobile"}]`, "wechat-api": "https://d.example", "log-level": "warn", "log-format": "text",
 	}
@@ -228,6 +228,9 @@ func TestTable(t *testing.T) {
 		"wechat-apps LATCHKEY_WECHAT_APPS":                           "",
 		"wechat-api LATCHKEY_WECHAT_API":                             "https://api.weixin.qq.com",
 		"app-name LATCHKEY_APP_NAME":                                 "Latchkey",
+		"templates LATCHKEY_TEMPLATES":                               "",
+		"app-url LATCHKEY_APP_URL":                                   "",
+		"app-logo LATCHKEY_APP_LOGO":                                 "",
 		"session-idle LATCHKEY_SESSION_IDLE":                         "90d",
 		"session-max-age LATCHKEY_SESSION_MAX_AGE":                   "0",
 		"guest-idle LATCHKEY_GUEST_IDLE":                             "30d",

@@ -22,8 +22,8 @@ type Serve struct {
 
 	Dev Switch `name:"dev" setting:"text" default:"off" group:"Start" help:"Development mode: needs no other setting, listens on loopback only, shows every mail at /dev/mail, leaves the list of common passwords off and believes a bare WeChat uid. Never for production. Example: --dev"`
 
-	Listen         string `name:"listen" setting:"text" default:"127.0.0.1:8080" placeholder:"HOST:PORT" group:"Addresses" help:"Address of the public listener, port 0 for any free one. Example: --listen=0.0.0.0:8080"`
-	PublicURL      string `name:"public-url" setting:"text" placeholder:"URL" group:"Addresses" help:"Base of every link that is mailed, as people reach the service from outside: https, or http on a loopback host. Required unless --dev. Example: --public-url=https://accounts.example.com"`
+	Listen string `name:"listen" setting:"text" default:"127.0.0.1:8080" placeholder:"HOST:PORT" group:"Addresses" help:"Address of the public listener, port 0 for any free one. Example: --listen=0.0.0.0:8080"`
+	PublicURLFlag
 	BasePath       string `name:"base-path" setting:"text" placeholder:"PATH" group:"Addresses" help:"Prefix of every API path. Health checks and hosted pages stay at the root. Example: --base-path=/api/v2"`
 	TrustedProxies string `name:"trusted-proxies" setting:"list" placeholder:"CIDR,..." group:"Addresses" help:"Proxies whose X-Forwarded-For and Forwarded headers are believed, as networks or single addresses. Example: --trusted-proxies=10.0.0.0/8,192.168.1.7"`
 	OpsListen      string `name:"ops-listen" setting:"text" default:"off" placeholder:"HOST:PORT" group:"Addresses" help:"Separate listener for /metrics and profiling, which are never on the public one. Example: --ops-listen=127.0.0.1:9090"`
@@ -32,9 +32,10 @@ type Serve struct {
 	DatabaseListen string `name:"database-listen" setting:"text" placeholder:"URL" group:"Storage" help:"URL of the same PostgreSQL without a pooler between, for LISTEN: behind pgbouncer in transaction mode other nodes hear of changes a little sooner with it. Without it: --database. Example: --database-listen=postgres://latchkey:secret@db1/latchkey"`
 	Migrate        string `name:"migrate" setting:"text" default:"on" placeholder:"on|off" group:"Storage" help:"Bring the schema of the database up to date at start. With off an older schema is refused, and latchkey migrate up does it. Example: --migrate=off"`
 
-	Mail     string `name:"mail" setting:"text" placeholder:"URL" group:"Mail" help:"Where mail goes: smtp://user:pass@host:port (STARTTLS, port 587), smtps://user:pass@host:port (port 465), dir:PATH for one .eml file a message, or file:PATH for a file that holds one of these. Percent-encode special characters in user and password. With --dev the default is the dev inbox. Example: --mail=smtps://latchkey:secret@mail.example.com"`
-	MailFrom string `name:"mail-from" setting:"text" placeholder:"ADDRESS" group:"Mail" help:"Sender of every mail, with or without a display name. Without it: no-reply at the host of the public URL. Example: --mail-from='Example <accounts@example.com>'"`
-	AppName  string `name:"app-name" setting:"text" default:"Latchkey" placeholder:"NAME" group:"Mail" help:"Name of your app in mails and on hosted pages, at most 60 characters. Example: --app-name='Example App'"`
+	MailFlags
+
+	AppURL  string `name:"app-url" setting:"text" placeholder:"URL" group:"Hosted pages" help:"Where the link back to your app leads: https, http on a loopback host, or your app's own scheme. Without it there is no such link. Example: --app-url=myapp://open"`
+	AppLogo string `name:"app-logo" setting:"text" placeholder:"PATH" group:"Hosted pages" help:"Your app's logo, an SVG, PNG, JPEG or WebP file of at most 256 KiB, read at start. Without it the pages show the app's name. Example: --app-logo=/etc/latchkey/logo.svg"`
 
 	PasswordMinLength      string `name:"password-min-length" setting:"text" default:"8" placeholder:"N" group:"Accounts" help:"Least number of characters (code points) of a new password, 1 to 128. Example: --password-min-length=12"`
 	PlaceholderEmailDomain string `name:"placeholder-email-domain" setting:"text" default:"ideaegg.me" placeholder:"DOMAIN" group:"Accounts" help:"Domain of the addresses that are made up for users without one. They are never mailed, and nobody can sign up under the domain. Example: --placeholder-email-domain=users.example.com"`
@@ -77,6 +78,41 @@ func (d DatabaseOnly) Settings() (Database, error) {
 		return Database{}, err
 	}
 	return db, nil
+}
+
+// PublicURLFlag holds the raw --public-url setting.
+type PublicURLFlag struct {
+	PublicURL string `name:"public-url" setting:"text" placeholder:"URL" group:"Addresses" help:"Base of every link that is mailed, as people reach the service from outside: https, or http on a loopback host. Required unless --dev. Example: --public-url=https://accounts.example.com"`
+}
+
+// MailFlags holds the raw settings of mail.
+type MailFlags struct {
+	Mail      string `name:"mail" setting:"text" placeholder:"URL" group:"Mail" help:"Where mail goes: smtp://user:pass@host:port (STARTTLS, port 587), smtps://user:pass@host:port (port 465), dir:PATH for one .eml file a message, or file:PATH for a file that holds one of these. Percent-encode special characters in user and password. With --dev the default is the dev inbox. Example: --mail=smtps://latchkey:secret@mail.example.com"`
+	MailFrom  string `name:"mail-from" setting:"text" placeholder:"ADDRESS" group:"Mail" help:"Sender of every mail, with or without a display name. Without it: no-reply at the host of the public URL. Example: --mail-from='Example <accounts@example.com>'"`
+	AppName   string `name:"app-name" setting:"text" default:"Latchkey" placeholder:"NAME" group:"Mail" help:"Name of your app in mails and on hosted pages, at most 60 characters. Example: --app-name='Example App'"`
+	Templates string `name:"templates" setting:"text" placeholder:"DIR" group:"Mail" help:"Folder with templates of mails that take the place of the program's own, which latchkey mail templates writes out. Example: --templates=/etc/latchkey/mail"`
+}
+
+// MailOnly holds the raw settings of a command that sends mail and does nothing else. Embed it in the command's struct.
+type MailOnly struct {
+	ConfigFile
+	PublicURLFlag
+	MailFlags
+}
+
+// Settings returns the settings of mail and the public URL, which may be missing; --mail may not. The error is Faults with
+// everything that is wrong with the config file and the settings.
+func (m MailOnly) Settings() (Settings, error) {
+	faults := m.ConfigFile.faults()
+	t := Settings{PublicURL: m.readPublicURL(&faults, true)}
+	m.readMail(&faults, &t)
+	if m.Mail == "" && !m.incomplete {
+		faults = append(faults, Fault{Flag: "mail", Problem: "is required, write smtp://USER:PASSWORD@HOST:PORT, smtps://USER:PASSWORD@HOST:PORT or dir:PATH"})
+	}
+	if err := faults.err(); err != nil {
+		return Settings{}, err
+	}
+	return t, nil
 }
 
 // Switch is a flag that is on or off. It keeps the word that was given, so that a wrong one is reported together with all

@@ -49,9 +49,13 @@ type Settings struct {
 	DatabaseListen Secret // connection URL for LISTEN; empty: that of Database
 	MigrateOff     bool
 
-	Mail     Mail
-	MailFrom mail.Address // zero if not given; use Sender
-	AppName  string       // 1 to 60 code points, one line
+	Mail      Mail
+	MailFrom  mail.Address // zero if not given; use Sender
+	AppName   string       // 1 to 60 code points, one line
+	Templates string       // folder with templates of mails; empty if there is none
+
+	AppURL  string // of the link back to the app, of a scheme that is safe to follow; empty: there is no link
+	AppLogo Logo
 
 	PasswordMinLength      int           // in code points, 1 to 128
 	PlaceholderEmailDomain string        // lower-case ASCII with at least one dot
@@ -92,7 +96,7 @@ func (s Serve) Settings() (Settings, error) {
 	t := Settings{
 		Dev:            dev,
 		Listen:         read(&faults, "listen", s.Listen, listen),
-		PublicURL:      s.readPublicURL(&faults, dev || !devKnown),
+		PublicURL:      s.readPublicURL(&faults, dev || !devKnown || s.incomplete),
 		BasePath:       read(&faults, "base-path", s.BasePath, parseBasePath),
 		TrustedProxies: read(&faults, "trusted-proxies", s.TrustedProxies, parseProxies),
 	}
@@ -100,9 +104,9 @@ func (s Serve) Settings() (Settings, error) {
 	t.Database = read(&faults, "database", s.Database, ParseDatabase)
 	t.DatabaseListen = read(&faults, "database-listen", s.DatabaseListen, parseDatabaseListen)
 	t.MigrateOff = read(&faults, "migrate", s.Migrate, parseOff)
-	t.Mail = read(&faults, "mail", s.Mail, parseMail)
-	t.MailFrom = read(&faults, "mail-from", s.MailFrom, parseMailFrom)
-	t.AppName = read(&faults, "app-name", s.AppName, parseAppName)
+	s.readMail(&faults, &t)
+	t.AppURL = read(&faults, "app-url", s.AppURL, parseAppURL)
+	t.AppLogo = read(&faults, "app-logo", s.AppLogo, parseLogo)
 	t.PasswordMinLength = read(&faults, "password-min-length", s.PasswordMinLength, parsePasswordMinLength)
 	t.PlaceholderEmailDomain = read(&faults, "placeholder-email-domain", s.PlaceholderEmailDomain, parsePlaceholderDomain)
 	t.SessionIdle = read(&faults, "session-idle", s.SessionIdle, parseLifetime)
@@ -122,17 +126,26 @@ func (s Serve) Settings() (Settings, error) {
 	return t, nil
 }
 
-// readPublicURL reads --public-url. It is not called missing if it may stand in a part of the config file that could not be used.
-func (s Serve) readPublicURL(faults *Faults, optional bool) string {
-	return read(faults, "public-url", s.PublicURL, func(raw string) (string, error) {
+// readPublicURL reads --public-url. It is optional with --dev, and when it may stand in a part of the config file that
+// could not be used.
+func (p PublicURLFlag) readPublicURL(faults *Faults, optional bool) string {
+	return read(faults, "public-url", p.PublicURL, func(raw string) (string, error) {
 		switch {
 		case raw != "":
 			return parseBaseURL(raw)
-		case optional || s.incomplete:
+		case optional:
 			return "", nil
 		}
 		return "", errors.New("is required, write https://HOST as people reach the service, or use --dev to try it out")
 	})
+}
+
+// readMail reads the settings of mail into t.
+func (m MailFlags) readMail(faults *Faults, t *Settings) {
+	t.Mail = read(faults, "mail", m.Mail, parseMail)
+	t.MailFrom = read(faults, "mail-from", m.MailFrom, parseMailFrom)
+	t.AppName = read(faults, "app-name", m.AppName, parseAppName)
+	t.Templates = read(faults, "templates", m.Templates, parseTemplates)
 }
 
 // readOpsListen reads --ops-listen, given the checked --listen (empty if that is wrong) and the parser for both.

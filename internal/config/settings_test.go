@@ -46,7 +46,8 @@ func TestEverySettingIsRead(t *testing.T) {
 	got := mustServe(t,
 		"--listen=0.0.0.0:80", "--public-url=https://accounts.example.com", "--base-path=/api/v2",
 		"--trusted-proxies=10.0.0.0/8", "--ops-listen=127.0.0.1:9090", "--database=postgres://u:pw@h/db",
-		"--mail=smtps://u:pw@mail.example.com", "--mail-from=Example <a@example.com>", "--app-name=Example",
+		"--mail=smtps://u:pw@mail.example.com", "--mail-from=Example <a@example.com>", "--app-name=Example", "--templates=testdata",
+		"--app-url=myapp://open", "--app-logo=testdata/logo.svg",
 		"--password-min-length=12", "--placeholder-email-domain=users.example.com", "--session-idle=30d",
 		"--session-max-age=365d", "--guest-idle=12h", "--rate-limits=off", "--server-keys=0123456789abcdef",
 		`--wechat-apps=[{"app_id":"wx1","secret":"s1","kind":"mobile"}]`, "--wechat-api=http://127.0.0.1:9000/",
@@ -61,6 +62,9 @@ func TestEverySettingIsRead(t *testing.T) {
 		Mail:                   config.Mail{Kind: config.MailSMTPS, Host: "mail.example.com", Port: 465, User: "u", Password: "pw"},
 		MailFrom:               mail.Address{Name: "Example", Address: "a@example.com"},
 		AppName:                "Example",
+		Templates:              "testdata",
+		AppURL:                 "myapp://open",
+		AppLogo:                readLogo(t),
 		PasswordMinLength:      12,
 		PlaceholderEmailDomain: "users.example.com",
 		SessionIdle:            30 * 24 * time.Hour,
@@ -84,7 +88,7 @@ func TestErrorNamesEveryFaultInOneLine(t *testing.T) {
 	_, err := serve(t, map[string]string{"LATCHKEY_DEV": "maybe", "LATCHKEY_LOG_LEVEL": "loud\nvery"},
 		"--config="+file, "--listen=nowhere", "--public-url=ftp://x.example", "--base-path=api", "--trusted-proxies=10.0.0.0/8,ten,eleven",
 		"--ops-listen=x", "--database=users.db", "--database-listen=sqlite:a.db",
-		"--migrate=yes", "--mail-from=nobody", "--app-name=", "--password-min-length=0",
+		"--migrate=yes", "--mail-from=nobody", "--app-name=", "--templates=nowhere", "--app-url=javascript:x", "--app-logo=/dev/null", "--password-min-length=0",
 		"--placeholder-email-domain=localhost", "--session-idle=1s", "--session-max-age=x", "--guest-idle=-1h", "--rate-limits=true",
 		"--server-keys=short,short", "--wechat-apps={}", "--wechat-api=http://example.com", "--log-format=xml")
 	if err == nil {
@@ -109,7 +113,7 @@ func TestErrorNamesEveryFaultInOneLine(t *testing.T) {
 	}
 	want := []string{
 		"config", "config", "dev", "listen", "public-url", "base-path", "trusted-proxies", "trusted-proxies", "ops-listen", "database",
-		"database-listen", "migrate", "mail-from", "app-name", "password-min-length", "placeholder-email-domain", "session-idle", "session-max-age", "guest-idle",
+		"database-listen", "migrate", "mail-from", "app-name", "templates", "app-url", "app-logo", "password-min-length", "placeholder-email-domain", "session-idle", "session-max-age", "guest-idle",
 		"rate-limits", "server-keys", "wechat-apps", "wechat-api", "log-level", "log-format",
 	}
 	if diff := cmp.Diff(want, flags); diff != "" {

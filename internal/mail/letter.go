@@ -1,88 +1,107 @@
 package mail
 
 import (
-	"bytes"
-	"embed"
+	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
-	"text/template"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ideaegg/latchkey/internal/auth"
 )
 
-//go:embed templates
-var templateFiles embed.FS
-
-// Message is a letter in words, for one recipient.
-type Message struct {
-	ID      auth.MessageID
-	From    string // RFC 5322 mailbox
-	To      string // address
-	Subject string
-	Text    string
-	Date    time.Time
-}
-
-// templates holds for every kind and language one text: its first line is the subject, the rest the body.
-type templates struct {
-	byName  *template.Template
-	appName string
-}
-
-func newTemplates(appName string) (*templates, error) {
-	t, err := template.New("").Option("missingkey=error").ParseFS(templateFiles, "templates/*.txt")
-	if err != nil {
-		return nil, fmt.Errorf("parse mail templates: %w", err)
-	}
-	return &templates{byName: t, appName: appName}, nil
-}
-
-// letterView is what a template may use. Everything in it is one line of plain text.
+// letterView is what templates may use. Everything in it is one line of plain text; what is not known, or what the kind of
+// letter does not have, is empty.
 type letterView struct {
-	App      string
+	App      string // the app's name
 	Username string
-	Link     string
-	Code     string
-	Minutes  int
-	Address  string // of whoever asked; may be empty
-	Device   string // of whoever asked, as it calls itself; may be empty
-	At       string
+	Link     string // what the button does
+	Code     string // 8 digits that do the same in the app
+	ValidFor string // how long after the request link and code work, "30 minutes"
+	NewEmail string // the address that took the place of this one, shortened: "j…@example.com"
+	Time     string // when it was asked for or done
+	Address  string // IP address of whoever did
+	Device   string // roughly, of whoever did: "Chrome on Windows"
+	Language string // of the letter, as BCP 47 tag
+	Subject  string // in HTML only
 }
 
-// render puts a letter into words.
-func (t *templates) render(l auth.Letter) (subject, body string, err error) {
-	language := l.Origin.Language
-	if language != auth.SimplifiedChinese {
-		language = auth.English
-	}
-	view := letterView{
-		App:      t.appName,
-		Username: l.Username,
+func newView(appName string, l auth.Letter) (letterView, error) {
+	v := letterView{
+		App:      oneLine(appName, 100),
+		Username: oneLine(l.Username, 100),
 		Link:     l.Link,
-		Code:     l.Code.Reveal(),
-		Minutes:  int(l.LinkTTL.Minutes()),
-		Device:   shortDevice(l.Origin.UserAgent),
-		At:       l.At.UTC().Format("2006-01-02 15:04 UTC"),
+		Code:     oneLine(l.Code.Reveal(), 20),
+		ValidFor: duration(l.LinkTTL, l.Origin.Language),
+		NewEmail: shortAddress(oneLine(l.NewEmail, 254)),
+		Time:     moment(l.At, l.Origin.Language),
+		Device:   deviceName(l.Origin.UserAgent, l.Origin.Language),
+		Language: string(l.Origin.Language),
 	}
 	if l.Origin.Address.IsValid() {
-		view.Address = l.Origin.Address.String()
+		v.Address = l.Origin.Address.Unmap().WithZone("").String()
 	}
-	var b bytes.Buffer
-	if err := t.byName.ExecuteTemplate(&b, string(l.Kind)+"."+string(language)+".txt", view); err != nil {
-		return "", "", fmt.Errorf("render %s letter: %w", l.Kind, err)
+	if strings.ContainsFunc(l.Link, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return letterView{}, errors.New("the link is no URL")
 	}
-	subject, body, _ = strings.Cut(b.String(), "\n")
-	return strings.TrimSpace(subject), strings.TrimLeft(body, "\n"), nil
+	return v, nil
 }
 
-// shortDevice is as much of a User-Agent as tells people whether it was theirs. A full one is two lines of noise, and
-// what an attacker writes there should not fill a screen.
-func shortDevice(userAgent string) string {
-	const most = 60
-	runes := []rune(strings.Join(strings.Fields(userAgent), " "))
-	if len(runes) > most {
-		return string(runes[:most]) + "…"
+// shortAddress shows as much of an address as its owner needs to know it again: the old mailbox may be an employer's.
+func shortAddress(address string) string {
+	at := strings.LastIndexByte(address, '@')
+	if at < 1 {
+		return ""
 	}
-	return string(runes)
+	_, size := utf8.DecodeRuneInString(address)
+	return address[:size] + "…" + address[at:]
+}
+
+// moment says when something was; Chinese readers are told the time of their zone, too.
+func moment(t time.Time, language auth.Language) string {
+	const form = "2006-01-02 15:04"
+	utc := t.UTC().Format(form) + " UTC"
+	if language == auth.SimplifiedChinese {
+		return t.In(beijing).Format(form) + " 北京时间（" + utc + "）"
+	}
+	return utc
+}
+
+// beijing has had no summer time since 1991.
+var beijing = time.FixedZone("CST", 8*60*60)
+
+// duration says a time in the largest unit in which it is a whole number: minutes, hours or days.
+func duration(d time.Duration, language auth.Language) string {
+	unit, n := 0, int(d/time.Minute)
+	switch {
+	case n <= 0:
+		return ""
+	case n%(24*60) == 0 && n > 24*60:
+		unit, n = 2, n/(24*60)
+	case n%60 == 0:
+		unit, n = 1, n/60
+	}
+	if language == auth.SimplifiedChinese {
+		return fmt.Sprint(n, " ", [...]string{"分钟", "小时", "天"}[unit])
+	}
+	word := [...]string{"minute", "hour", "day"}[unit]
+	if n != 1 {
+		word += "s"
+	}
+	return fmt.Sprint(n, " ", word)
+}
+
+// ComposeTest returns a message by which an operator finds out whether mail arrives. The error is that of CheckTemplates.
+func ComposeTest(appName string, overrides fs.FS, from, to string, now time.Time) (Message, error) {
+	t, err := newTemplates(appName, overrides)
+	if err != nil {
+		return Message{}, err
+	}
+	m, err := t.render(auth.Letter{Kind: kindTest, To: to, At: now, Origin: auth.Origin{Language: auth.English}})
+	if err != nil {
+		return Message{}, err
+	}
+	m.From, m.Date = from, now.UTC()
+	return m, nil
 }

@@ -26,6 +26,8 @@ type call struct {
 	// current is the session that the request came with; nil without one.
 	current *auth.Current
 	address netip.Addr
+	// chosen is the language that a hosted page was asked for in, by parameter; empty: none was.
+	chosen auth.Language
 }
 
 // step is one link of the chain that a call goes through.
@@ -40,8 +42,13 @@ func (c *call) origin() auth.Origin {
 	}
 }
 
-// language is the one that Accept-Language asks for.
-func (c *call) language() auth.Language { return negotiate(c.r.Header.Get("Accept-Language")) }
+// language is the one that was chosen on a page, or the one that Accept-Language asks for.
+func (c *call) language() auth.Language {
+	if c.chosen != "" {
+		return c.chosen
+	}
+	return negotiate(c.r.Header.Get("Accept-Language"))
+}
 
 // json answers with a body.
 func (c *call) json(status int, body any) error {

@@ -64,6 +64,18 @@ func (c *call) decodeOptional(members ...member) error {
 
 // body reads the request's body, which may be empty.
 func (c *call) body() ([]byte, error) {
+	body, err := c.read()
+	switch {
+	case err != nil, len(body) == 0:
+		return nil, err
+	case !isPlain(c.r.Header, "application/json"):
+		return nil, errMediaType
+	}
+	return body, nil
+}
+
+// read reads the request's body, whatever its type.
+func (c *call) read() ([]byte, error) {
 	if c.r.ContentLength > maxBody {
 		return nil, errTooLarge
 	}
@@ -74,11 +86,6 @@ func (c *call) body() ([]byte, error) {
 		return nil, fmt.Errorf("%w: read body: %w", errBadRequest, err)
 	case len(body) > maxBody:
 		return nil, errTooLarge
-	case len(body) == 0:
-		return nil, nil
-	}
-	if !isJSON(c.r.Header) {
-		return nil, errMediaType
 	}
 	return body, nil
 }
@@ -90,13 +97,13 @@ func (c *call) drain() {
 	}
 }
 
-// isJSON says whether the body is declared as plain UTF-8 JSON.
-func isJSON(h http.Header) bool {
+// isPlain says whether the body is declared as this media type in UTF-8, and not compressed.
+func isPlain(h http.Header, want string) bool {
 	if enc := h.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
 		return false
 	}
 	mediaType, params, err := mime.ParseMediaType(h.Get("Content-Type"))
-	if err != nil || mediaType != "application/json" {
+	if err != nil || mediaType != want {
 		return false
 	}
 	charset, given := params["charset"]

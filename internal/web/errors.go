@@ -92,6 +92,8 @@ func answerTo(err error) answer {
 		return one(http.StatusUnauthorized, latchkey.CodeUnauthorized, "token", latchkey.FieldInvalid, msgUnauthorized)
 	case errors.Is(err, auth.ErrInvalidCredentials):
 		return one(http.StatusUnauthorized, latchkey.CodeInvalidCredentials, "login", latchkey.FieldInvalid, msgInvalidCredentials)
+	case errors.Is(err, errCrossOrigin):
+		return one(http.StatusForbidden, latchkey.CodeForbidden, "origin", latchkey.FieldInvalid, msgCrossOrigin)
 	case errors.Is(err, auth.ErrForbidden):
 		return one(http.StatusForbidden, latchkey.CodeForbidden, "token", latchkey.FieldInvalid, msgForbidden)
 	case errors.Is(err, errNoRoute):
@@ -121,9 +123,19 @@ func answerTo(err error) answer {
 	return answer{status: http.StatusInternalServerError, code: latchkey.CodeInternal}
 }
 
-// fail answers with the problem document for the error. What the client is not told stays in the log.
+// fail answers with the problem document for the error, or, where people look, with a page.
 func (c *call) fail(err error) {
 	c.drain()
+	a := c.report(err)
+	if c.isHosted() {
+		c.trouble(a)
+		return
+	}
+	c.problem(a)
+}
+
+// report returns how the error is told, and sets the headers that go with it. What the client is not told stays in the log.
+func (c *call) report(err error) answer {
 	a := answerTo(err)
 	h := c.w.Header()
 	if a.status >= http.StatusInternalServerError {
@@ -143,7 +155,7 @@ func (c *call) fail(err error) {
 	if a.retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int((a.retryAfter+time.Second-1)/time.Second)))
 	}
-	c.problem(a)
+	return a
 }
 
 // problem writes a problem document (RFC 9457).

@@ -15,6 +15,7 @@ const (
 	msgUnauthorized       messageKey = "unauthorized"
 	msgInvalidCredentials messageKey = "invalid_credentials"
 	msgForbidden          messageKey = "forbidden"
+	msgCrossOrigin        messageKey = "cross_origin"
 	msgNoRoute            messageKey = "no_route"
 	msgNotFound           messageKey = "not_found"
 	msgMethod             messageKey = "method"
@@ -41,6 +42,7 @@ var messages = map[messageKey]translated{
 	msgUnauthorized:       {"401 Unauthorized", "401 Unauthorized"}, // the contract's words, in every language
 	msgInvalidCredentials: {"Login or password is wrong.", "账号或密码错误。"},
 	msgForbidden:          {"Please sign in again first.", "请先重新登录。"},
+	msgCrossOrigin:        {"Forms are accepted from this service's own pages only.", "仅接受从本服务页面提交的表单。"},
 	msgNoRoute:            {"There is nothing at this path.", "该路径不存在。"},
 	msgNotFound:           {"There is no such thing.", "该内容不存在。"},
 	msgMethod:             {"This path does not take this method.", "该路径不支持此请求方法。"},

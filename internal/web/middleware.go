@@ -91,8 +91,14 @@ func (s *Server) dispatch(c *call) {
 }
 
 func (s *Server) handle(c *call) error {
+	if c.isHosted() {
+		c.choose(c.query("lang"))
+	}
 	if err := s.routes.find(c); err != nil {
 		return err
+	}
+	if c.route.access == hosted && s.crossOrigin.Check(c.r) != nil {
+		return errCrossOrigin
 	}
 	if err := c.authenticate(c.route.access); err != nil {
 		return err

@@ -13,7 +13,8 @@ const (
 	open         access = iota // no token is looked at, but two that differ are refused
 	optionalAuth               // a token may be given; a bad one is refused all the same
 	requiredAuth
-	outside // not part of the API: pages, health checks
+	outside // not part of the API: documentation, health checks
+	hosted  // a page for people: no token is looked at, forms of other origins are refused
 )
 
 // route is one line of the table.
@@ -58,9 +59,9 @@ func (s *Server) table() []route {
 		{http.MethodGet, "/readyz", outside, s.readyz},
 	}
 	if s.cfg.DevInbox != nil {
-		root = append(root, route{http.MethodGet, "/dev/mail", outside, s.devMail})
+		root = append(root, s.devRoutes()...)
 	}
-	table := append(root, document...)
+	table := slices.Concat(root, document, s.pageRoutes())
 	if s.cfg.BasePath != "" {
 		api = append(api, document...) // people look for it beside the API too
 	}
@@ -71,11 +72,14 @@ func (s *Server) table() []route {
 	return table
 }
 
-// Routes lists method and path of every route, as the OpenAPI document writes them.
+// Routes lists method and path of every route of the API, as the OpenAPI document writes them: pages for people and the
+// dev inbox are no part of it.
 func (s *Server) Routes() [][2]string {
 	var list [][2]string
 	for _, r := range s.table() {
-		list = append(list, [2]string{r.method, r.path})
+		if r.access != hosted && !strings.HasPrefix(r.path, "/dev/") {
+			list = append(list, [2]string{r.method, r.path})
+		}
 	}
 	return list
 }

@@ -2,17 +2,23 @@
 package web
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
+	"fmt"
+	"html/template"
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/ideaegg/latchkey/internal/auth"
 	"github.com/ideaegg/latchkey/internal/web/apidoc"
+	"github.com/ideaegg/latchkey/internal/web/ui"
 )
 
 // Config is what a Server needs. Service, Now and PublicURL are required.
@@ -24,6 +30,11 @@ type Config struct {
 	BasePath       string       // prefix of every API path
 	TrustedProxies []netip.Prefix
 	ServerKeys     []string // secrets of trusted backends
+	// What the hosted pages say and show.
+	AppName           string // empty: Latchkey
+	AppURL            string // of the link back to the app, of a scheme that is safe to follow; empty: there is no link
+	Logo              Logo   // empty: the app's name is shown
+	PasswordMinLength int    // as the Service has it; for the text of the rules
 	// DevInbox lists the messages of the dev inbox; nil: there is none.
 	DevInbox func() []DevMessage
 	// Registry takes the metrics; nil: there are none.
@@ -38,6 +49,11 @@ type Server struct {
 	entry      step
 	metrics    *metrics
 	serverKeys [][sha256.Size]byte // hashed, so that comparing tells nothing about lengths
+
+	// Of the hosted pages.
+	site        ui.Site
+	pageRoot    string // path of pageFolder as browsers see it
+	crossOrigin *http.CrossOriginProtection
 }
 
 // New returns a Server; the error names the setting that is missing.
@@ -50,10 +66,23 @@ func New(cfg Config) (*Server, error) {
 	case cfg.PublicURL == "":
 		return nil, errors.New("web: no PublicURL")
 	}
+	public, err := url.Parse(cfg.PublicURL)
+	if err != nil {
+		return nil, fmt.Errorf("web: PublicURL: %w", err)
+	}
+	crossOrigin, err := newCrossOriginProtection(public)
+	if err != nil {
+		return nil, fmt.Errorf("web: PublicURL: %w", err)
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	s := &Server{cfg: cfg, metrics: newMetrics(cfg.Registry)}
+	s := &Server{cfg: cfg, metrics: newMetrics(cfg.Registry), crossOrigin: crossOrigin}
+	s.pageRoot = strings.TrimSuffix(public.EscapedPath(), "/") + pageFolder
+	s.site = ui.Site{
+		AppName: cmp.Or(cfg.AppName, "Latchkey"), AppURL: template.URL(cfg.AppURL),
+		HasLogo: len(cfg.Logo.Content) > 0, PasswordMinLength: cfg.PasswordMinLength,
+	}
 	for _, key := range cfg.ServerKeys {
 		s.serverKeys = append(s.serverKeys, sha256.Sum256([]byte(key)))
 	}
