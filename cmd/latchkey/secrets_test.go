@@ -35,12 +35,15 @@ func TestNoSecretAtRestOrInLogs(t *testing.T) {
 		f.guests()
 		f.weChat()
 		f.resets()
+		f.pages()
+		f.addresses()
 		f.wrongPlaces()
 		f.nonsense()
 		if cfg.SQLitePath != "" {
 			f.lockedDatabase(cfg.SQLitePath)
 		}
 		f.ends()
+		f.learnAll()
 
 		metrics := newAPI(t, "http://"+f.opsAddress).call(t, http.StatusOK, http.MethodGet, "/metrics", nil).body
 		f.search("metrics", string(metrics), "latchkey_http_requests_total")
@@ -147,7 +150,7 @@ func (f *flows) passwords() {
 	f.p.call(f.t, http.StatusUnprocessableEntity, "PUT", "/user/password", change, bearer(token))
 	change["current_password"] = password
 	token = f.token(decode[latchkey.SignedIn](f.t, f.p.call(f.t, http.StatusOK, "PUT", "/user/password", change, bearer(token))))
-	f.letter("flows-user@example.com") // which tells about the change
+	f.letter("flows-user@example.com", noticeOfPassword)
 	f.p.call(f.t, http.StatusNoContent, "DELETE", "/user/sessions", nil, bearer(token))
 	f.p.call(f.t, http.StatusNoContent, "POST", "/sign_out", nil, bearer(token))
 	f.p.call(f.t, http.StatusUnauthorized, "GET", "/user", nil, bearer(token))
@@ -182,13 +185,11 @@ func (f *flows) resets() {
 	f.signUp("flows-forgot")
 	ask := func() (token, code string) {
 		f.p.call(f.t, http.StatusNoContent, "POST", "/reset_password", members{"email": address})
-		text := f.letter(address)
-		link := regexp.MustCompile(regexp.QuoteMeta(publicURL) + `/account/reset_password\?token=(\S+)`).FindStringSubmatch(text)
-		digits := regexp.MustCompile(`\b\d{8}\b`).FindString(text)
-		if link == nil || digits == "" {
-			f.t.Fatalf("got letter %s, want a link and a code", text)
+		token, code = f.letter(address, pageReset)
+		if token == "" || code == "" {
+			f.t.Fatal("got a letter without a link or without a code, want both")
 		}
-		return f.secret("reset token", link[1]), f.secret("reset code", digits)
+		return token, code
 	}
 	put := func(want int, proof members, password string) {
 		f.t.Helper()
@@ -205,17 +206,92 @@ func (f *flows) resets() {
 	put(http.StatusUnprocessableEntity, members{"token": token}, f.password()) // used up
 	put(http.StatusUnprocessableEntity, members{"email": address, "code": code}, f.password())
 	f.token(f.p.signedIn(f.t, "/sign_in", members{"login": address, "password": password}))
-	f.letter(address) // which tells about the change
+	f.letter(address, noticeOfPassword)
 
 	_, code = ask()
 	put(http.StatusUnprocessableEntity, members{"email": address, "code": "x" + code}, f.password())
 	password = f.password()
 	put(http.StatusNoContent, members{"email": address, "code": code}, password)
 	f.token(f.p.signedIn(f.t, "/sign_in", members{"login": address, "password": password}))
-	f.letter(address)
+	f.letter(address, noticeOfPassword)
 
 	f.p.call(f.t, http.StatusNoContent, "POST", "/reset_password", members{"email": "flows-nobody@example.com"})
 	ask() // and nothing comes of it
+}
+
+// pages goes the ways of resets and addresses that lead over the hosted pages.
+func (f *flows) pages() {
+	f.t.Helper()
+	const address = "flows-reader@example.com"
+	f.signUp("flows-reader")
+	token, _ := f.letter(address, pageVerify)
+	f.p.call(f.t, http.StatusOK, "GET", pageVerify+token, nil)
+	f.post(http.StatusSeeOther, "/account/verify_email", url.Values{"token": {token}})
+	f.post(http.StatusUnprocessableEntity, "/account/verify_email", url.Values{"token": {token}}) // used up
+	f.p.call(f.t, http.StatusUnprocessableEntity, "GET", pageVerify+token, nil)
+
+	choose := func(want int, path string, form url.Values, password string) {
+		f.t.Helper()
+		form.Set("password", password)
+		form.Set("password_confirmation", password)
+		f.post(want, path, form)
+	}
+	f.post(http.StatusSeeOther, "/account/forgot_password", url.Values{"email": {address}})
+	token, _ = f.letter(address, pageReset)
+	f.p.call(f.t, http.StatusOK, "GET", pageReset+token, nil)
+	f.p.call(f.t, http.StatusForbidden, "POST", pageReset+token, nil, "Sec-Fetch-Site: cross-site")
+	f.p.call(f.t, http.StatusUnsupportedMediaType, "POST", pageReset+token, members{"token": token, "password": f.password()})
+	choose(http.StatusUnprocessableEntity, "/account/reset_password", url.Values{"token": {token}}, "short")
+	choose(http.StatusSeeOther, "/account/reset_password", url.Values{"token": {token}}, f.password())
+	choose(http.StatusUnprocessableEntity, "/account/reset_password", url.Values{"token": {token}}, f.password()) // used up
+
+	f.post(http.StatusSeeOther, "/account/forgot_password", url.Values{"email": {address}})
+	_, code := f.letter(address, pageReset)
+	choose(http.StatusUnprocessableEntity, "/account/enter_code", url.Values{"email": {address}, "code": {"x" + code}}, f.password())
+	password := f.password()
+	choose(http.StatusSeeOther, "/account/enter_code", url.Values{"email": {address}, "code": {code}}, password)
+	f.token(f.p.signedIn(f.t, "/sign_in", members{"login": address, "password": password}))
+}
+
+// addresses verifies one, changes it, and takes the change back.
+func (f *flows) addresses() {
+	f.t.Helper()
+	const address, other = "flows-mover@example.com", "flows-moved@example.com"
+	session, password := f.signUp("flows-mover")
+	f.letter(address, pageVerify) // and nothing comes of it
+	verify := func(want int, code string) {
+		f.t.Helper()
+		f.p.call(f.t, want, "POST", "/user/email/verify", members{"code": code}, bearer(session))
+	}
+	f.p.call(f.t, http.StatusAccepted, "POST", "/user/email/verification", nil, bearer(session))
+	_, code := f.letter(address, pageVerify)
+	verify(http.StatusUnprocessableEntity, "x"+code)
+	verify(http.StatusOK, code)
+	verify(http.StatusUnprocessableEntity, code) // used up
+
+	change := members{"email": other, "current_password": f.password()}
+	f.p.call(f.t, http.StatusUnprocessableEntity, "PUT", "/user/email", change, bearer(session))
+	change["current_password"] = password
+	f.p.call(f.t, http.StatusAccepted, "PUT", "/user/email", change, bearer(session))
+	_, code = f.letter(other, pageVerify)
+	verify(http.StatusOK, code)
+	undo, _ := f.letter(address, pageUndo)
+	f.p.call(f.t, http.StatusOK, "GET", pageUndo+undo, nil)
+	f.post(http.StatusSeeOther, "/account/undo_email_change", url.Values{"token": {undo}})
+	f.p.call(f.t, http.StatusUnauthorized, "GET", "/user", nil, bearer(session))
+	f.token(f.p.signedIn(f.t, "/sign_in", members{"login": address, "password": password}))
+}
+
+// post sends a form as a page does.
+func (f *flows) post(want int, path string, form url.Values) {
+	f.t.Helper()
+	got, err := f.p.send("POST", path, strings.NewReader(form.Encode()), "Content-Type: application/x-www-form-urlencoded", "Sec-Fetch-Site: same-origin")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if got.status != want {
+		f.t.Fatalf("POST %s: got %d %s, want %d", path, got.status, got.body, want)
+	}
 }
 
 // wrongPlaces sends genuine secrets where they do not belong.
@@ -226,7 +302,7 @@ func (f *flows) wrongPlaces() {
 	password := f.password()
 	q := url.QueryEscape(token)
 	for _, get := range []string{
-		"/user?private_token=" + q, "/user?access_token=" + q, "/user/" + q, "/" + q, "/user/sessions/" + q, "/account/reset_password/" + q,
+		"/user?private_token=" + q, "/user?access_token=" + q, "/user/" + q, "/" + q, "/user/sessions/" + q, "/account/reset_password/" + q, "/account/" + q, pageReset + q,
 		"/sign_in_with/" + q, "/healthz?" + q, "/readyz?" + q, "/openapi.json?" + q, "/docs/" + q, "/sign_up?password=" + password, "/dev/mail?" + q,
 	} {
 		if got := f.p.status(f.t, "GET", get); got == http.StatusOK && strings.HasPrefix(get, "/user") {
@@ -332,19 +408,59 @@ func (f *flows) letters() []string {
 	return paths
 }
 
-// letter waits for the next message to the address and returns it.
-func (f *flows) letter(address string) (text string) {
+// What a letter is known by: the page that its link leads to, or its subject.
+const (
+	pageReset        = "/account/reset_password?token="
+	pageVerify       = "/account/verify_email?token="
+	pageUndo         = "/account/undo_email_change?token="
+	noticeOfPassword = "password was changed"
+)
+
+var (
+	mailedLink   = regexp.MustCompile(regexp.QuoteMeta(publicURL) + `/account/\w+\?token=(\w+)`)
+	mailedDigits = regexp.MustCompile(`\b\d{8}\b`)
+)
+
+// letter waits for the next message to the address that has the words in it, and returns the token of its link and its
+// code, if there are any.
+func (f *flows) letter(address, words string) (token, code string) {
 	f.t.Helper()
-	eventually(f.t, "a letter to "+address, func() bool {
+	eventually(f.t, "a letter to "+address+" with "+words, func() bool {
 		for _, path := range f.letters() {
-			if text = readFile(f.t, path); !f.seen[path] && strings.Contains(text, "<"+address+">") {
+			if text := readFile(f.t, path); !f.seen[path] && strings.Contains(text, "<"+address+">") && strings.Contains(text, words) {
 				f.seen[path] = true
+				token, code = f.learn(text)
 				return true
 			}
 		}
 		return false
 	})
-	return text
+	return token, code
+}
+
+// learn puts token and code of a letter on the list.
+func (f *flows) learn(text string) (token, code string) {
+	if link := mailedLink.FindStringSubmatch(text); link != nil {
+		token = f.secret("mailed token", link[1])
+		if code = mailedDigits.FindString(text); code != "" {
+			f.secret("mailed code", code)
+		}
+	}
+	return token, code
+}
+
+// learnAll does that for letters that no flow waited for, too: every sign-up sends one.
+func (f *flows) learnAll() {
+	f.t.Helper()
+	learned := 0
+	for _, path := range f.letters() {
+		if token, _ := f.learn(readFile(f.t, path)); token != "" {
+			learned++
+		}
+	}
+	if learned < 12 {
+		f.t.Errorf("got %d letters with a link, want one of each sign-up, reset and change of address", learned)
+	}
 }
 
 // search looks for every secret in what the program wrote, and for some words that must be in it if it is the right

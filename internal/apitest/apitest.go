@@ -290,7 +290,9 @@ func (s *Server) devInbox() func() []web.DevMessage {
 	return func() []web.DevMessage {
 		var list []web.DevMessage
 		for _, m := range s.inbox.List() {
-			list = append(list, web.DevMessage{To: m.To, Subject: m.Subject, Text: m.Text, Date: m.Date})
+			list = append(list, web.DevMessage{
+				ID: int64(m.ID), To: m.To, Subject: m.Subject, Text: m.Text, HTML: m.HTML, Code: m.Code.Reveal(), Date: m.Date,
+			})
 		}
 		return list
 	}

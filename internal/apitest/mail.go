@@ -15,6 +15,7 @@ type Mail struct {
 	To      string
 	Subject string
 	Text    string
+	HTML    string // the same
 	Link    string // empty if there is none
 	Token   string // the link's
 	Code    string // empty if there is none
@@ -44,7 +45,7 @@ func (s *Server) Mails(to string) []Mail {
 		if m.To != to {
 			continue
 		}
-		found := Mail{To: m.To, Subject: m.Subject, Text: m.Text, Code: codePattern.FindString(m.Text)}
+		found := Mail{To: m.To, Subject: m.Subject, Text: m.Text, HTML: m.HTML, Code: codePattern.FindString(m.Text)}
 		if link := linkPattern.FindStringSubmatch(m.Text); link != nil {
 			found.Link, found.Token = link[0], link[1]
 		}

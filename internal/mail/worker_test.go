@@ -204,7 +204,7 @@ func never(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-// notes is an outbox that remembers what it was told, and can fail.
+// notes is an outbox that remembers what it was told and has taken in, and can fail.
 type notes struct {
 	mail.Outbox
 
@@ -229,32 +229,36 @@ func (n *notes) LeaseMail(ctx context.Context, now, until time.Time, limit int) 
 
 func (n *notes) RemoveMail(ctx context.Context, id auth.MessageID) error {
 	n.mu.Lock()
+	err := n.refuse
+	n.mu.Unlock()
+	if err == nil {
+		err = n.Outbox.RemoveMail(ctx, id)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	n.busy--
-	refuse := n.refuse
-	if refuse == nil {
+	if err == nil {
 		n.removed = append(n.removed, id)
 	}
-	n.mu.Unlock()
-	if refuse != nil {
-		return refuse
-	}
-	return n.Outbox.RemoveMail(ctx, id)
+	return err
 }
 
 func (n *notes) RetryMail(ctx context.Context, id auth.MessageID, at time.Time, why string) error {
+	err := n.Outbox.RetryMail(ctx, id, at, why)
 	n.mu.Lock()
+	defer n.mu.Unlock()
 	n.busy--
 	n.retried, n.reasons = append(n.retried, at), append(n.reasons, why)
-	n.mu.Unlock()
-	return n.Outbox.RetryMail(ctx, id, at, why)
+	return err
 }
 
 func (n *notes) FailMail(ctx context.Context, id auth.MessageID, why string) error {
+	err := n.Outbox.FailMail(ctx, id, why)
 	n.mu.Lock()
+	defer n.mu.Unlock()
 	n.busy--
 	n.failed = append(n.failed, why)
-	n.mu.Unlock()
-	return n.Outbox.FailMail(ctx, id, why)
+	return err
 }
 
 func (n *notes) refuseRemoval(err error) {
@@ -267,7 +271,7 @@ func (n *notes) refuseRemoval(err error) {
 func (n *notes) told() notes {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return notes{removed: slices.Clone(n.removed), retried: slices.Clone(n.retried), reasons: slices.Clone(n.reasons), failed: slices.Clone(n.failed), leased: n.leased, busy: n.busy}
+	return notes{removed: slices.Clone(n.removed), retried: slices.Clone(n.retried), reasons: slices.Clone(n.reasons), failed: slices.Clone(n.failed), leased: n.leased}
 }
 
 // numbers counts the notices that a server got, by number.
@@ -454,16 +458,17 @@ func TestCrashDoublesOnlyWhatWasUnderWay(t *testing.T) {
 	seen := &notes{Outbox: h.store}
 	h.outbox = seen
 	h.clock.advance(2 * time.Minute)
+	left := len(h.lease())
+	h.clock.advance(time.Second)
 	h.start(newSMTP(t, local(server.port)))
-	eventually(t, "rest of the messages", func() bool {
-		return !slices.Contains(numbers(t, server.received(), messages), 0) && seen.told().busy == 0
-	})
+	// The clock must not run past the lease of what is still under way, or that is sent once more.
+	eventually(t, "end of the outbox", func() bool { return len(seen.told().removed) == left })
 	h.advance(10 * time.Minute)
 	never(t, "third copy", func() bool { return len(server.received()) > messages+8 })
 	doubled := 0
 	for n, count := range numbers(t, server.received(), messages) {
-		if count > 2 {
-			t.Errorf("got message %d sent %d times, want twice at most", n, count)
+		if count < 1 || count > 2 {
+			t.Errorf("got message %d sent %d times, want once or twice", n, count)
 		}
 		doubled += count - 1
 	}

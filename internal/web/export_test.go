@@ -22,6 +22,15 @@ func Message(field string, code latchkey.FieldCode, limit int, l auth.Language) 
 	return fieldFault{field: field, code: code, limit: limit}.text(l)
 }
 
+// Table lists method and path of every route, those that are no part of the API too.
+func (s *Server) Table() [][2]string {
+	var list [][2]string
+	for _, r := range s.table() {
+		list = append(list, [2]string{r.method, r.path})
+	}
+	return list
+}
+
 // Fail answers a request with the problem for an error, as a call does.
 func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	logger := slog.New(slog.DiscardHandler)

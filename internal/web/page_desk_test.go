@@ -27,6 +27,7 @@ type desk struct {
 	t       *testing.T
 	service *auth.Service
 	store   *sqlstore.Store
+	faults  *tokenFaults // between service and store
 	hasher  *passhash.Hasher
 	server  *web.Server
 	log     *syncBuffer
@@ -55,6 +56,7 @@ func openDesk(t *testing.T, change ...func(*web.Config)) *desk {
 	if d.store, err = sqlstore.Open(t.Context(), db); err != nil {
 		t.Fatal(err)
 	}
+	d.faults = &tokenFaults{Store: d.store}
 	d.hasher, err = passhash.New(passhash.Config{Params: passhash.Params{MemoryKiB: 64, Passes: 1, Lanes: 1}})
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +66,7 @@ func openDesk(t *testing.T, change ...func(*web.Config)) *desk {
 		_ = d.store.Close()
 	})
 	d.service, err = auth.New(auth.Config{
-		Store: d.store, Cache: cache, Hasher: d.hasher, Mailer: noMailer{}, Logger: logger, Now: d.clock,
+		Store: d.faults, Cache: cache, Hasher: d.hasher, Mailer: noMailer{}, Logger: logger, Now: d.clock,
 		PublicURL: public, PlaceholderDomain: dbtest.PlaceholderDomain, PasswordMinLength: 8,
 		CommonPassword: func(s string) bool { return s == "password1" },
 		SessionIdle:    time.Hour, GuestIdle: time.Hour,
@@ -88,6 +90,20 @@ func (d *desk) in(t *testing.T) *desk {
 	other := *d
 	other.t = t
 	return &other
+}
+
+// tokenFaults fails to find one-time tokens while it has a fault.
+type tokenFaults struct {
+	auth.Store
+	fault atomic.Pointer[error]
+}
+
+// FindOneTimeToken implements auth.Store.
+func (f *tokenFaults) FindOneTimeToken(ctx context.Context, p auth.Purpose, h auth.TokenHash, now time.Time) (auth.OneTimeToken, auth.User, error) {
+	if fault := f.fault.Load(); fault != nil {
+		return auth.OneTimeToken{}, auth.User{}, *fault
+	}
+	return f.Store.FindOneTimeToken(ctx, p, h, now)
 }
 
 // noMailer leaves messages in the outbox, from where letters takes them.

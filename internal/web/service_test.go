@@ -38,7 +38,7 @@ func TestDevInboxIsThereInDevelopmentOnly(t *testing.T) {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
 			wantProblem(t, s.Do(method, "/dev/mail", nil), http.StatusNotFound, latchkey.CodeNotFound, "path invalid")
 		}
-		for _, route := range s.Web.Routes() {
+		for _, route := range s.Web.Table() {
 			if strings.HasPrefix(route[1], "/dev") {
 				t.Errorf("got the route %s", route[1])
 			}
@@ -58,11 +58,15 @@ func TestDevInboxIsThereInDevelopmentOnly(t *testing.T) {
 
 		a := s.Get("/dev/mail", "Accept: application/json, text/html;q=0.5")
 		want(t, a, http.StatusOK)
-		if len(a.List) != 2 {
-			t.Fatalf("got %d messages, want 2", len(a.List))
+		if len(a.List) != 3 {
+			t.Fatalf("got %d messages, want that of the sign-up and 2", len(a.List))
+		}
+		id, ok := a.List[0]["id"].(json.Number)
+		if !ok {
+			t.Fatalf("got id %v, want a number", a.List[0]["id"])
 		}
 		if diff := cmp.Diff(map[string]any{
-			"to": m.To, "subject": m.Subject, "text": m.Text, "date": "2026-06-06T14:20:57.024Z",
+			"to": m.To, "subject": m.Subject, "text": m.Text, "date": "2026-06-06T14:20:57.024Z", "id": id, "html": m.HTML, "code": m.Code,
 		}, a.List[0]); diff != "" {
 			t.Errorf("newest message (-want +got):\n%s", diff)
 		}
@@ -72,7 +76,7 @@ func TestDevInboxIsThereInDevelopmentOnly(t *testing.T) {
 		if got := page.Header.Get("Content-Type"); got != "text/html; charset=utf-8" {
 			t.Errorf("got Content-Type %q", got)
 		}
-		for _, text := range []string{m.Subject, m.Code, "To john_smith@example.com", "2026-06-06 14:20:57"} {
+		for _, text := range []string{m.Subject, m.Code, "To <b>john_smith@example.com</b>", "2026-06-06 14:20:57", `href="/dev/mail/` + id.String() + `"`} {
 			if !strings.Contains(string(page.Body), text) {
 				t.Errorf("the page lacks %q", text)
 			}
@@ -86,13 +90,13 @@ func TestDevInboxIsThereInDevelopmentOnly(t *testing.T) {
 			}
 		}
 		policy := page.Header.Get("Content-Security-Policy")
-		for _, directive := range []string{"default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'"} {
+		for _, directive := range []string{"default-src 'none'", "script-src 'self';", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'none'"} {
 			if !strings.Contains(policy, directive) {
 				t.Errorf("policy %q lacks %q", policy, directive)
 			}
 		}
-		if strings.Contains(policy, "script-src") {
-			t.Errorf("policy %q lets scripts run", policy)
+		if strings.Contains(policy, "unsafe") {
+			t.Errorf("policy %q lets the scripts of messages run", policy)
 		}
 	})
 }
