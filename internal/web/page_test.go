@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -245,7 +246,7 @@ func TestChosenLanguageIsKept(t *testing.T) {
 	}
 	page = d.get(d.link(letter) + "&lang=zh-CN")
 	page = d.fill(page, map[string]string{"password": "short", "password_confirmation": "short"})
-	page.has(t, http.StatusUnprocessableEntity, "密码至少需要 8 个字符。", `<html lang="zh-CN">`)
+	page.has(t, http.StatusUnprocessableEntity, "新密码至少需要 8 个字符。", `<html lang="zh-CN">`)
 	done := d.fill(page, map[string]string{"password": newPassword, "password_confirmation": newPassword})
 	done.leadsTo(t, "/account/password_changed?lang=zh-CN")
 
@@ -264,8 +265,15 @@ func TestNothingOfTheRequestIsInLinks(t *testing.T) {
 	t.Parallel()
 	d := openDesk(t)
 	hostile := []header{
-		{"Host", "evil.example"}, {"X-Forwarded-Host", "evil.example"}, {"X-Forwarded-Proto", "http"}, {"X-Forwarded-Prefix", "/evil"},
-		{"Forwarded", "host=evil.example;proto=http"}, {"X-Host", "evil.example"}, {"X-Original-URL", "/evil"}, {"X-Rewrite-URL", "/evil"}, {"Referer", "https://evil.example/"},
+		{"Host", "evil.example"},
+		{"X-Forwarded-Host", "evil.example"},
+		{"X-Forwarded-Proto", "http"},
+		{"X-Forwarded-Prefix", "/evil"},
+		{"Forwarded", "host=evil.example;proto=http"},
+		{"X-Host", "evil.example"},
+		{"X-Original-URL", "/evil"},
+		{"X-Rewrite-URL", "/evil"},
+		{"Referer", "https://evil.example/"},
 	}
 	link := d.resetLink()
 	const redirects = "redirect=https://evil.example&redirect_uri=https://evil.example&return_to=//evil.example&next=//evil.example&app_url=javascript:evil&url=evil&continue=evil&token_=evil"
@@ -451,4 +459,20 @@ func TestEveryPageIsInTheTableOfRoutes(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("routes (-want +got):\n%s", diff)
 	}
+}
+
+// FuzzForm sends anything as a form: the answer is always a page, and never a failure.
+func FuzzForm(f *testing.F) {
+	d := openDesk(f, func(c *web.Config) { c.Logger = slog.New(slog.DiscardHandler) })
+	f.Fuzz(func(t *testing.T, body string) {
+		got := d.in(t).do(http.MethodPost, "/account/verify_email", strings.NewReader(body), formType)
+		switch got.status {
+		case http.StatusUnprocessableEntity, http.StatusBadRequest, http.StatusRequestEntityTooLarge:
+		default:
+			t.Errorf("got status %d, want the form refused", got.status)
+		}
+		if !strings.HasSuffix(got.body, "</html>\n") || strings.Contains(got.body, "<script") {
+			t.Errorf("got no page, or one with a script:\n%s", got.body)
+		}
+	})
 }
