@@ -81,6 +81,7 @@ var placements = []placement{
 	{folder: "internal/dbtest", module: anything, outside: anything, harness: true},
 	{folder: "internal/browsertest/...", module: anything, outside: anything, harness: true},
 	{folder: "internal/apitest/...", module: anything, outside: anything, harness: true},
+	{folder: "internal/browsertest/...", module: anything, outside: anything, harness: true},
 	{folder: "internal/tools/...", module: anything, outside: anything, harness: true},
 	{folder: "bench/...", module: anything, outside: anything, harness: true},
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -10,13 +11,16 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // runMain runs the command line as main does.
 func runMain(t *testing.T, args ...string) (stdout string, err error) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
 	var out bytes.Buffer
-	err = run(t.Context(), args, func(string) (string, bool) { return "", false }, &out, io.Discard)
+	err = run(ctx, args, func(string) (string, bool) { return "", false }, &out, io.Discard)
 	return out.String(), err
 }
 

@@ -21,14 +21,14 @@ var (
 	english = words{
 		language: "en-US,en;q=0.9",
 		forgot:   "Forgot your password?", sent: "Check your mail", set: "Set a new password", changed: "Your new password is set",
-		dead: "This link does not work any more", tooShort: "Password must have at least 8 characters.",
-		mismatch: "Password confirmation does not match the password.",
+		dead: "This link does not work any more", tooShort: "Take at least 8 characters for the new password.",
+		mismatch: "The two passwords are not the same.",
 		verify:   "Confirm your address", verified: "Your address is confirmed", change: "Change your address", changedEmail: "Your address is changed",
 		undo: "Undo the change of address?", restored: "Your address is back",
 	}
 	chinese = words{
 		language: "zh-CN,zh;q=0.9",
-		forgot:   "忘记密码？", sent: "请查收邮件", set: "设置新密码", changed: "新密码已生效", dead: "此链接已失效", tooShort: "密码至少需要 8 个字符。",
+		forgot:   "忘记密码？", sent: "请查收邮件", set: "设置新密码", changed: "新密码已生效", dead: "此链接已失效", tooShort: "新密码至少需要 8 个字符。",
 		mismatch: "两次输入的密码不一致。",
 		verify:   "确认邮箱地址", verified: "邮箱已确认", change: "更换邮箱地址", changedEmail: "邮箱已更换", undo: "撤销更换邮箱？", restored: "原邮箱已恢复",
 	}

@@ -262,6 +262,9 @@ func (d *dialogue) failed(phase string, err error) error {
 		return d.unwelcome(phase, err)
 	}
 	reason := err.Error()
+	if broken, ok := errors.AsType[*net.OpError](err); ok && broken.Op != "dial" {
+		reason = broken.Err.Error() // without this end's port, which is another each time: the same trouble reads the same
+	}
 	network, ok := errors.AsType[net.Error](err)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), ok && network.Timeout():
@@ -269,36 +272,43 @@ func (d *dialogue) failed(phase string, err error) error {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		reason = "the server closed the connection"
 	}
-	return &SendError{Trouble: TroubleUnreachable, Phase: phase, Reason: d.clean.line(reason)}
+	return &SendError{Trouble: lost(phase), Phase: phase, Reason: d.clean.line(reason)}
 }
 
 func (d *dialogue) unwelcome(phase string, err error) error {
 	return &SendError{Trouble: TroubleUnwelcome, Phase: phase, Reason: d.clean.line(err.Error())}
 }
 
-// troubleOf says what a reply means. Until RCPT it is about this service or the server, whatever the message.
+// aboutMessage says that what goes wrong in the phase may be due to the message. Before, it is due to the server or to
+// this service, whatever the message.
+func aboutMessage(phase string) bool {
+	return phase == "RCPT TO" || phase == "DATA" || phase == "message"
+}
+
+// lost is the trouble of a connection that ends in the phase.
+func lost(phase string) Trouble {
+	if aboutMessage(phase) {
+		return TroubleBroken
+	}
+	return TroubleUnreachable
+}
+
+// troubleOf says what a reply means.
 func troubleOf(phase string, code int) Trouble {
 	switch code {
 	case 421: // RFC 5321 §3.8: the server is going away
-		return TroubleUnreachable
+		return lost(phase)
 	case 530, 535, 538: // RFC 4954 §6: authentication required, refused, or without TLS
 		return TroubleUnwelcome
 	}
 	permanent := code >= 500
-	switch phase {
-	case "MAIL FROM":
-		if permanent {
-			return TroubleUnwelcome // it is the same sender always
-		}
-		return TroubleLater
-	case "RCPT TO", "DATA", "message":
-		if permanent {
-			return TroubleNever
-		}
-		return TroubleLater
-	}
-	if permanent {
+	switch {
+	case permanent && aboutMessage(phase):
+		return TroubleNever
+	case permanent: // MAIL FROM, too: it is the same sender always
 		return TroubleUnwelcome
+	case aboutMessage(phase), phase == "MAIL FROM":
+		return TroubleLater
 	}
 	return TroubleUnreachable
 }

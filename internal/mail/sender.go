@@ -28,6 +28,8 @@ const (
 	TroubleLater Trouble = iota
 	// TroubleNever: the server will not have this message, or its recipient, however often it is tried.
 	TroubleNever
+	// TroubleBroken: the connection broke or fell silent over this message, perhaps because of it, perhaps not.
+	TroubleBroken
 	// TroubleUnreachable: nothing can be sent at present; that may pass by itself.
 	TroubleUnreachable
 	// TroubleUnwelcome: nothing can be sent until an operator changes something: password, certificate, sender.

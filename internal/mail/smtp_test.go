@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/ideaegg/latchkey/internal/auth"
 	"github.com/ideaegg/latchkey/internal/mail"
@@ -51,6 +53,9 @@ func wantTrouble(t *testing.T, err error, want mail.Trouble, says ...string) {
 		if strings.Contains(err.Error(), secret) {
 			t.Errorf("got error %q, want nothing secret in it", err)
 		}
+	}
+	if strings.Contains(err.Error(), "->") {
+		t.Errorf("got error %q, want the same words for the same trouble", err)
 	}
 }
 
@@ -271,7 +276,9 @@ func TestSMTPRefusals(t *testing.T) {
 	}{
 		{"unknown recipient", serverOptions{Rcpt: func(to string) error { return reply(550, "<"+strings.ToUpper(to)+">: no such user") }}, mail.TroubleNever, "RCPT TO: 550 5.1.1 <[recipient]>: no such user"},
 		{"greylisting", serverOptions{Rcpt: func(string) error { return reply(451, "try later") }}, mail.TroubleLater, "RCPT TO: 451 4.1.1 try later"},
-		{"server goes away at RCPT", serverOptions{Rcpt: func(string) error { return reply(421, "busy") }}, mail.TroubleUnreachable, "421"},
+		{"server goes away at RCPT", serverOptions{Rcpt: func(string) error { return reply(421, "busy") }}, mail.TroubleBroken, "RCPT TO: 421"},
+		{"server goes away at MAIL", serverOptions{Mail: func(string) error { return reply(421, "busy") }}, mail.TroubleUnreachable, "MAIL FROM: 421"},
+		{"content needs a password", serverOptions{Data: func(string) error { return reply(530, "sign in") }}, mail.TroubleUnwelcome, "message: 530"},
 		{"sender refused", serverOptions{Mail: func(string) error { return reply(553, "not yours") }}, mail.TroubleUnwelcome, "MAIL FROM: 553"},
 		{"sender refused for now", serverOptions{Mail: func(string) error { return reply(452, "full") }}, mail.TroubleLater, "MAIL FROM: 452"},
 		{"content refused", serverOptions{Data: func(string) error { return reply(554, "spam: "+link+" and 3141-5926") }}, mail.TroubleNever, "message: 554 5.1.1 spam: [redacted] and [redacted]"},
@@ -302,7 +309,7 @@ func TestSMTPBrokenServers(t *testing.T) {
 		{"turns us away", []string{"554 5.7.1 go away"}, mail.TroubleUnwelcome, "greeting: 554 5.7.1 go away"},
 		{"is too busy", []string{"421 4.3.2 later"}, mail.TroubleUnreachable, "greeting: 421"},
 		{"dies after EHLO", []string{"220 hi", "250 hi"}, mail.TroubleUnreachable, "MAIL FROM: "},
-		{"dies in the content", []string{"220 hi", "250 hi", "250 ok", "250 ok", "354 go"}, mail.TroubleUnreachable, "message: "},
+		{"dies in the content", []string{"220 hi", "250 hi", "250 ok", "250 ok", "354 go"}, mail.TroubleBroken, "message: "},
 		{"is a web server", []string{"HTTP/1.1 400 Bad Request"}, mail.TroubleUnreachable, "greeting: "},
 		{"never stops talking", []string{"220 hi", long}, mail.TroubleUnreachable, "says too much"},
 		{"never ends its line", []string{"220 hi", "250-" + strings.Repeat("x", 20_000_000)}, mail.TroubleUnreachable, "says too much"},
@@ -355,7 +362,7 @@ func dribble(ctx context.Context, conn net.Conn) {
 // silence never says anything.
 func silence(ctx context.Context, conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }
 
-// dribbleContent is silence that begins when the message is there.
+// silenceAfterContent is silence that begins when the message is there.
 func silenceAfterContent(ctx context.Context, conn net.Conn) {
 	say(conn, "220 hi", "250 hi", "250 ok", "250 ok", "354 go")
 	silence(ctx, conn)
@@ -372,20 +379,21 @@ func TestSMTPEveryPhaseIsBounded(t *testing.T) {
 		name     string
 		serve    func(context.Context, net.Conn)
 		implicit bool
+		want     mail.Trouble
 	}{
-		{"silent server", silence, false},
-		{"dribbling server", dribble, false},
-		{"silent server, TLS", silence, true},
-		{"dribbling server, TLS", dribbleTLS, true},
+		{"silent server", silence, false, mail.TroubleUnreachable},
+		{"dribbling server", dribble, false, mail.TroubleUnreachable},
+		{"silent server, TLS", silence, true, mail.TroubleUnreachable},
+		{"dribbling server, TLS", dribbleTLS, true, mail.TroubleUnreachable},
 		{"dribbling server in the handshake of STARTTLS", func(ctx context.Context, conn net.Conn) {
 			say(conn, "220 hi", "250-hi\r\n250 STARTTLS", "220 go")
 			dribbleTLS(ctx, conn)
-		}, false},
-		{"server that is silent after the content", silenceAfterContent, false},
+		}, false, mail.TroubleUnreachable},
+		{"server that is silent after the content", silenceAfterContent, false, mail.TroubleBroken},
 		{"server that is silent to QUIT", func(ctx context.Context, conn net.Conn) {
 			say(conn, "220 hi", "250 hi", "250 ok", "250 ok", "354 go", "250 taken")
 			silence(ctx, conn)
-		}, false},
+		}, false, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -400,7 +408,7 @@ func TestSMTPEveryPhaseIsBounded(t *testing.T) {
 					t.Errorf("got error %v, want none: the message was taken", err)
 				}
 			} else {
-				wantTrouble(t, err, mail.TroubleUnreachable, "timed out")
+				wantTrouble(t, err, tt.want, "timed out")
 			}
 			if took := time.Since(begun); took > 2*time.Second {
 				t.Errorf("got an answer after %v, want it soon after 300 ms", took)
@@ -560,3 +568,54 @@ func TestPasswordsAreNotPrinted(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+// FuzzReplies checks that whatever a server says, a message ends as sent or with an error of one line, soon, and that no
+// secret is in it.
+func FuzzReplies(f *testing.F) {
+	for _, replies := range []string{
+		"220 hi\r\n250 hi\r\n250 ok\r\n250 ok\r\n354 go\r\n250 taken\r\n221 bye\r\n",
+		"220 hi\r\n250-hi\r\n250-8BITMIME\r\n250 AUTH=PLAIN\r\n235 ok\r\n250 ok\r\n550 " + token + "\r\n",
+		"220 hi\r\n250-hi\r\n250 AUTH SCRAM-SHA-256\r\n334 \r\n334 cj1hLHM9YixpPTE=\r\n",
+		"220 hi\r\n250-hi\r\n250 AUTH LOGIN\r\n334 VXNlcm5hbWU6\r\n334 x\r\n535 " + password + "\r\n",
+		"220 hi\r\n250-hi\r\n250 AUTH CRAM-MD5\r\n334 PDE+\r\n235 ok\r\n",
+		"220-a\r\n220 b\r\n250-\r\n250-STARTTLS\r\n250 \r\n220 go\r\n\x16\x03\x01", "421\r\n", "999 \r\n", "220 \x00\u202e\r\n500 \n",
+	} {
+		f.Add([]byte(replies))
+	}
+	f.Fuzz(func(t *testing.T, replies []byte) {
+		cfg := mail.SMTPConfig{Host: "127.0.0.1", Port: 25, User: user, Password: password, SendTimeout: 5 * time.Second}
+		var answered sync.WaitGroup
+		cfg.Dial = func(context.Context, string, string) (net.Conn, error) {
+			ours, theirs := net.Pipe()
+			answered.Go(func() { _, _ = io.Copy(io.Discard, theirs) })
+			answered.Go(func() {
+				_, _ = theirs.Write(replies)
+				_ = theirs.Close()
+			})
+			return here{ours}, nil
+		}
+		s, err := mail.NewSMTP(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = s.Send(t.Context(), sample())
+		answered.Wait()
+		if err == nil {
+			return
+		}
+		if _, ok := errors.AsType[*mail.SendError](err); !ok || strings.ContainsFunc(err.Error(), unicode.IsControl) || utf8.RuneCountInString(err.Error()) > 400 {
+			t.Errorf("got error %q, want a SendError of one line", err)
+		}
+		for _, secret := range []string{token, code.Reveal(), password} {
+			if strings.Contains(err.Error(), secret) {
+				t.Errorf("got error %q with a secret in it", err)
+			}
+		}
+	})
+}
+
+// here is a connection that leads to this machine.
+type here struct{ net.Conn }
+
+func (here) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 25} }
+func (here) LocalAddr() net.Addr  { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 40000} }

@@ -42,6 +42,10 @@ const (
 
 	pollInterval = time.Second // for what another process queued, and for what is due again
 
+	// mostBroken is how many messages in a row may break their connection before that is the server's trouble and not
+	// theirs: one address must not stop the mail of all.
+	mostBroken = 3
+
 	mostUnnoted = 1000 // a bound; it takes a failure of the database for each, and nothing is leased while that lasts
 
 	retryFirst   = 5 * time.Second // doubled with every attempt
@@ -175,6 +179,7 @@ type round struct {
 	wait     time.Duration               // before the next probe, as of the last
 	pause    <-chan time.Time            // nil while not waiting for the next probe
 	sent     map[auth.MessageID]struct{} // what the outbox could not be told of: not to be sent again
+	broken   int                         // connections in a row that broke over a message
 	closed   complaint
 	database complaint
 }
@@ -249,8 +254,12 @@ func (r *round) end(o outcome) {
 	case !o.heard || o.turn != r.turn:
 	case ok && trouble.closed():
 		r.shut(o.err)
+	case ok && trouble.Trouble == TroubleBroken:
+		if r.broken++; r.broken >= mostBroken {
+			r.shut(o.err)
+		}
 	default: // whatever was said of this message, the way out is open
-		r.most, r.wait, r.closed = min(r.most+1, hands), 0, complaint{}
+		r.most, r.broken, r.wait, r.closed = min(r.most+1, hands), 0, 0, complaint{}
 	}
 }
 

@@ -141,13 +141,18 @@ func (c *call) refused(err error) (faults []ui.Fault, status int) {
 	switch a.status {
 	case http.StatusUnprocessableEntity:
 		for _, f := range a.fields {
-			faults = append(faults, ui.Fault{Field: f.field, Text: f.text(c.language())})
+			faults = append(faults, c.fault(f))
 		}
 	case http.StatusServiceUnavailable: // what was typed is still there: once more is easy
 		c.report(err)
 		faults = []ui.Fault{{Text: codeMessage(c.language(), a.code)}}
 	}
 	return faults, a.status
+}
+
+// fault puts a fault into the words of a form.
+func (c *call) fault(f fieldFault) ui.Fault {
+	return c.view().Fault(f.field, f.code, f.limit, f.text(c.language()))
 }
 
 // deadLink answers with the page for a link that is of no use; any other error it returns.

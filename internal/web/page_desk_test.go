@@ -24,7 +24,7 @@ import (
 // desk is a whole service behind its handler, where a test does what a person with a browser and a mailbox does. Time
 // stands still but for later.
 type desk struct {
-	t       *testing.T
+	t       testing.TB
 	service *auth.Service
 	store   *sqlstore.Store
 	faults  *tokenFaults // between service and store
@@ -42,7 +42,7 @@ const (
 )
 
 // openDesk opens a desk with the user john_smith, whose first mail has been read.
-func openDesk(t *testing.T, change ...func(*web.Config)) *desk {
+func openDesk(t testing.TB, change ...func(*web.Config)) *desk {
 	t.Helper()
 	d := &desk{t: t, log: new(syncBuffer), now: new(atomic.Pointer[time.Time])}
 	begin := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
@@ -86,7 +86,7 @@ func openDesk(t *testing.T, change ...func(*web.Config)) *desk {
 }
 
 // in returns the desk for a subtest.
-func (d *desk) in(t *testing.T) *desk {
+func (d *desk) in(t testing.TB) *desk {
 	other := *d
 	other.t = t
 	return &other
@@ -280,6 +280,10 @@ func (d *desk) doIn(ctx context.Context, method, target string, body io.Reader, 
 	r := httptest.NewRequestWithContext(ctx, method, target, body)
 	r.Host = "accounts.example.com"
 	for _, h := range headers {
+		if h.name == "Host" {
+			r.Host = h.value
+			continue
+		}
 		r.Header.Add(h.name, h.value)
 	}
 	w := httptest.NewRecorder()

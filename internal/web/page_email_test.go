@@ -40,6 +40,13 @@ func TestVerifyPageConfirmsTheAddress(t *testing.T) {
 	d.fill(page, nil).has(t, http.StatusUnprocessableEntity, "<h1>This link does not work any more</h1>")
 }
 
+// TestAddressesAreText: an address may have characters that mean something in HTML and in templates.
+func TestAddressesAreText(t *testing.T) {
+	t.Parallel()
+	d := openDesk(t)
+	d.get(d.changeLink("o'neil&amp{{.}}`=x@example.com")).has(t, http.StatusOK, "<bdi>o&#39;neil&amp;amp{{.}}`=x@example.com</bdi>")
+}
+
 func TestVerifyPageChangesTheAddress(t *testing.T) {
 	t.Parallel()
 	d := openDesk(t)

@@ -83,7 +83,8 @@ func (s *Server) postCode(c *call) error {
 	}, c.origin())
 	faults, status := c.refused(err)
 	if blamesToken(err) { // neither address nor code was typed
-		faults = slices.Replace(faults, 0, 1, c.missing("email"), c.missing("code"))
+		const missing = latchkey.FieldRequired
+		faults = slices.Replace(faults, 0, 1, c.fault(fieldFault{field: "email", code: missing}), c.fault(fieldFault{field: "code", code: missing}))
 	}
 	if faults != nil {
 		return c.show(status, ui.EnterCode{Page: c.view(), Email: form.address(), Code: form.code(), Faults: faults})
@@ -92,11 +93,6 @@ func (s *Server) postCode(c *call) error {
 		return err
 	}
 	return c.seeOther("password_changed")
-}
-
-// missing is the fault of an input that was left empty.
-func (c *call) missing(field string) ui.Fault {
-	return ui.Fault{Field: field, Text: fieldFault{field: field, code: latchkey.FieldRequired}.text(c.language())}
 }
 
 func (s *Server) passwordChangedPage(c *call) error {

@@ -80,11 +80,11 @@ func TestForgotPageRefusesWhatIsNoAddress(t *testing.T) {
 	t.Parallel()
 	d := openDesk(t)
 	for typed, want := range map[string]string{
-		"":                     "E-mail address is required.",
-		"john":                 "E-mail address is invalid.",
-		`"><script>x</script>`: "E-mail address is invalid.",
+		"":                     "Enter your e-mail address.",
+		"john":                 "This is not a complete e-mail address.",
+		`"><script>x</script>`: "This is not a complete e-mail address.",
 		strings.Repeat("a", 300) + "@example.com": "E-mail address may have at most 254 characters.",
-		"john@example.com\r\nBcc: x@example.com":  "E-mail address is invalid.",
+		"john@example.com\r\nBcc: x@example.com":  "This is not a complete e-mail address.",
 	} {
 		got := d.fill(d.get("/account/forgot_password"), map[string]string{"email": typed})
 		got.has(t, http.StatusUnprocessableEntity, `role="alert"`, `<a href="#email">`+want+`</a>`, `<p class="fault" id="email-fault">`+want, `aria-invalid="true"`)
@@ -93,7 +93,7 @@ func TestForgotPageRefusesWhatIsNoAddress(t *testing.T) {
 		}
 	}
 	d.post("/account/forgot_password", url.Values{"email": {"john"}, "lang": {"zh-CN"}}).
-		has(t, http.StatusUnprocessableEntity, "邮箱地址无效。", `value="john"`, `<html lang="zh-CN">`, `<input type="hidden" name="lang" value="zh-CN">`)
+		has(t, http.StatusUnprocessableEntity, "邮箱地址不完整或有误。", `value="john"`, `<html lang="zh-CN">`, `<input type="hidden" name="lang" value="zh-CN">`)
 	if n := len(d.letters()); n != 0 {
 		t.Errorf("got %d letters, want none", n)
 	}
@@ -106,14 +106,14 @@ func TestPasswordRefusedByThePageLeavesTheLinkUsable(t *testing.T) {
 	tests := []struct {
 		name, deskPassword, confirmation, field, want string
 	}{
-		{"too short", "seven77", "seven77", "password", "Password must have at least 8 characters."},
-		{"empty", "", "", "password", "Password is required."},
-		{"too long", strings.Repeat("x", 257), strings.Repeat("x", 257), "password", "Password may have at most 256 characters."},
-		{"another confirmation", chosenPassword, "battery-stable", "password_confirmation", "Password confirmation does not match the password."},
-		{"no confirmation", chosenPassword, "", "password_confirmation", "Password confirmation is required."},
-		{"common", "password1", "password1", "password", "Password is too easy to guess."},
-		{"own name", "John_Smith", "John_Smith", "password", "Password is too easy to guess."},
-		{"own address", "john@example.com", "john@example.com", "password", "Password is too easy to guess."},
+		{"too short", "seven77", "seven77", "password", "Take at least 8 characters for the new password."},
+		{"empty", "", "", "password", "Choose a new password."},
+		{"too long", strings.Repeat("x", 257), strings.Repeat("x", 257), "password", "Take at most 256 characters for the new password."},
+		{"another confirmation", chosenPassword, "battery-stable", "password_confirmation", "The two passwords are not the same."},
+		{"no confirmation", chosenPassword, "", "password_confirmation", "Enter the new password once more."},
+		{"common", "password1", "password1", "password", "This password is too easy to guess. Choose another one."},
+		{"own name", "John_Smith", "John_Smith", "password", "This password is too easy to guess. Choose another one."},
+		{"own address", "john@example.com", "john@example.com", "password", "This password is too easy to guess. Choose another one."},
 	}
 	page := d.get(link)
 	for _, tt := range tests {
@@ -239,25 +239,25 @@ func TestCodePageSetsThePassword(t *testing.T) {
 	page := d.get("/account/enter_code")
 	page.has(t, http.StatusOK, `autocomplete="one-time-code"`, `inputmode="numeric"`, `autocomplete="username"`, `autocomplete="new-password"`)
 	page = d.fill(page, map[string]string{})
-	page.has(t, http.StatusUnprocessableEntity, "E-mail address is required.", "Code is required.", "Password is required.")
+	page.has(t, http.StatusUnprocessableEntity, "Enter your e-mail address.", "Enter the code from the mail.", "Choose a new password.")
 
 	typed := map[string]string{"email": address, "code": wrong, "password": chosenPassword, "password_confirmation": chosenPassword}
 	page = d.fill(page, typed)
-	page.has(t, http.StatusUnprocessableEntity, `<a href="#code">This code is wrong, used up or too old.</a>`, `value="`+address+`"`, `value="`+wrong+`"`)
+	page.has(t, http.StatusUnprocessableEntity, `<a href="#code">This code does not work. It is mistyped, used or too old.</a>`, `value="`+address+`"`, `value="`+wrong+`"`)
 
 	typed["email"] = "nobody@example.com"
-	d.fill(page, typed).has(t, http.StatusUnprocessableEntity, `<a href="#code">This code is wrong, used up or too old.</a>`)
+	d.fill(page, typed).has(t, http.StatusUnprocessableEntity, `<a href="#code">This code does not work. It is mistyped, used or too old.</a>`)
 
 	typed["email"], typed["code"], typed["password"] = address, code, "short"
 	page = d.fill(page, typed)
-	page.has(t, http.StatusUnprocessableEntity, "Password must have at least 8 characters.")
+	page.has(t, http.StatusUnprocessableEntity, "Take at least 8 characters for the new password.")
 
 	typed["code"], typed["password"] = " "+code[:4]+" "+wide(code[4:])+" ", chosenPassword
 	d.fill(page, typed).leadsTo(t, "/account/password_changed")
 	if !d.signsIn(username, chosenPassword) {
 		t.Error("got the new password refused, want it to work")
 	}
-	d.fill(page, typed).has(t, http.StatusUnprocessableEntity, "This code is wrong, used up or too old.")
+	d.fill(page, typed).has(t, http.StatusUnprocessableEntity, "This code does not work. It is mistyped, used or too old.")
 }
 
 // wide writes digits as input methods for Chinese may.
@@ -282,7 +282,7 @@ func TestFiveWrongCodesOnThePageKillTheCodeButNotTheLink(t *testing.T) {
 		d.post("/account/enter_code", form).has(t, http.StatusUnprocessableEntity)
 	}
 	form.Set("code", letter.Code.Reveal())
-	d.post("/account/enter_code", form).has(t, http.StatusUnprocessableEntity, "This code is wrong, used up or too old.")
+	d.post("/account/enter_code", form).has(t, http.StatusUnprocessableEntity, "This code does not work. It is mistyped, used or too old.")
 	d.get(d.link(letter)).has(t, http.StatusOK, "<h1>Set a new password</h1>")
 }
 

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -245,7 +246,7 @@ func TestChosenLanguageIsKept(t *testing.T) {
 	}
 	page = d.get(d.link(letter) + "&lang=zh-CN")
 	page = d.fill(page, map[string]string{"password": "short", "password_confirmation": "short"})
-	page.has(t, http.StatusUnprocessableEntity, "密码至少需要 8 个字符。", `<html lang="zh-CN">`)
+	page.has(t, http.StatusUnprocessableEntity, "新密码至少需要 8 个字符。", `<html lang="zh-CN">`)
 	done := d.fill(page, map[string]string{"password": chosenPassword, "password_confirmation": chosenPassword})
 	done.leadsTo(t, "/account/password_changed?lang=zh-CN")
 
@@ -458,4 +459,20 @@ func TestEveryPageIsInTheTableOfRoutes(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("routes (-want +got):\n%s", diff)
 	}
+}
+
+// FuzzForm sends anything as a form: the answer is always a page, and never a failure.
+func FuzzForm(f *testing.F) {
+	d := openDesk(f, func(c *web.Config) { c.Logger = slog.New(slog.DiscardHandler) })
+	f.Fuzz(func(t *testing.T, body string) {
+		got := d.in(t).do(http.MethodPost, "/account/verify_email", strings.NewReader(body), formType)
+		switch got.status {
+		case http.StatusUnprocessableEntity, http.StatusBadRequest, http.StatusRequestEntityTooLarge:
+		default:
+			t.Errorf("got status %d, want the form refused", got.status)
+		}
+		if !strings.HasSuffix(got.body, "</html>\n") || strings.Contains(got.body, "<script") {
+			t.Errorf("got no page, or one with a script:\n%s", got.body)
+		}
+	})
 }

@@ -4,12 +4,23 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/ideaegg/latchkey"
 )
 
 // Fault is what is wrong with a form that was sent, in the page's language.
 type Fault struct {
 	Field string // the name of the input; empty when it is none of them
 	Text  string
+}
+
+// Fault returns what is wrong with an input, in the words of a form; other is what to say if the catalog has none.
+func (p Page) Fault(field string, code latchkey.FieldCode, limit int, other string) Fault {
+	text, err := p.T("fault."+field+"."+string(code), "limit", strconv.Itoa(limit))
+	if err != nil {
+		text = other
+	}
+	return Fault{Field: field, Text: text}
 }
 
 // field is one labelled input.

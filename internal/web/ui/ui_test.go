@@ -39,14 +39,14 @@ func views(l auth.Language) map[string]view {
 	last := plain
 	last.NoSwitch = true
 	faults := []ui.Fault{
-		{Field: "password", Text: "Password is too easy to guess."},
-		{Field: "password_confirmation", Text: "Password confirmation does not match the password."},
+		{Field: "password", Text: "This password is too easy to guess. Choose another one."},
+		{Field: "password_confirmation", Text: "The two passwords are not the same."},
 	}
 	all := map[string]view{
 		"forgot_password":         ui.ForgotPassword{Page: plain},
 		"forgot_password_dressed": ui.ForgotPassword{Page: dressed},
 		"forgot_password_fault": ui.ForgotPassword{
-			Page: plain, Email: "john@", Faults: []ui.Fault{{Field: "email", Text: "E-mail address is invalid."}},
+			Page: plain, Email: "john@", Faults: []ui.Fault{{Field: "email", Text: "This is not a complete e-mail address."}},
 		},
 		"mail_sent":         ui.MailSent{Page: dressed},
 		"enter_code":        ui.EnterCode{Page: plain},
@@ -177,9 +177,9 @@ func TestFaultsAreTiedToTheirInputs(t *testing.T) {
 	page := render(t, views(auth.English)["set_password_faults"])
 	for _, want := range []string{
 		`role="alert"`,
-		`<li><a href="#password">Password is too easy to guess.</a></li>`,
+		`<li><a href="#password">This password is too easy to guess. Choose another one.</a></li>`,
 		`<li>Please try again in a moment.</li>`,
-		`<p class="fault" id="password-fault">Password is too easy to guess.</p>`,
+		`<p class="fault" id="password-fault">This password is too easy to guess. Choose another one.</p>`,
 		`aria-describedby="password-hint password-fault" aria-invalid="true"`,
 		`aria-describedby="password_confirmation-fault" aria-invalid="true"`,
 		`<title>Please check: Set a new password – Ideaegg</title>`,
@@ -316,7 +316,7 @@ func TestEveryTextIsUsed(t *testing.T) {
 			sources.Write(b)
 		}
 	}
-	built := []string{"dead.reset.", "dead.verify.", "dead.undo.", "trouble."}
+	built := []string{"fault.", "dead.reset.", "dead.verify.", "dead.undo.", "trouble."}
 	english := readCatalog(t, auth.English)
 	for key := range english {
 		isBuilt := slices.ContainsFunc(built, func(prefix string) bool { return strings.HasPrefix(key, prefix) })
