@@ -143,34 +143,41 @@ func (c *conversation) send(text string) {
 	}
 }
 
-// answer reads the next answer and its body.
-func (c *conversation) answer(method string) (*http.Response, []byte) {
+// answer reads the next answer.
+func (c *conversation) answer() (status int, header http.Header, body []byte) {
 	c.t.Helper()
-	response, err := http.ReadResponse(c.reader, &http.Request{Method: method})
+	response, err := http.ReadResponse(c.reader, &http.Request{Method: http.MethodPost})
 	if err != nil {
 		c.t.Fatalf("read the answer: %v", err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
+	if body, err = io.ReadAll(response.Body); err != nil {
 		c.t.Errorf("read the answer's body: %v", err)
 	}
-	return response, body
+	return response.StatusCode, response.Header, body
 }
 
 // wantProblem reads the next answer and checks that it is this problem.
-func (c *conversation) wantProblem(status int, code latchkey.Code) {
+func (c *conversation) wantProblem(want int, code latchkey.Code) {
 	c.t.Helper()
-	response, body := c.answer(http.MethodPost)
+	status, header, body := c.answer()
 	var p latchkey.Problem
 	if err := json.Unmarshal(body, &p); err != nil {
-		c.t.Fatalf("got %d %q, want a problem: %v", response.StatusCode, body, err)
+		c.t.Fatalf("got %d %q, want a problem: %v", status, body, err)
 	}
-	if response.StatusCode != status || p.Status != status || p.Code != code || p.Message == "" || len(p.Errors) == 0 {
-		c.t.Errorf("got %d %s, want %d %s", response.StatusCode, body, status, code)
+	if status != want || p.Status != want || p.Code != code || p.Message == "" || len(p.Errors) == 0 {
+		c.t.Errorf("got %d %s, want %d %s", status, body, want, code)
 	}
-	if got := response.Header.Get("Content-Type"); got != "application/problem+json" {
+	if got := header.Get("Content-Type"); got != "application/problem+json" {
 		c.t.Errorf("got Content-Type %q", got)
+	}
+}
+
+// wantOK reads the next answer and checks that it is a success.
+func (c *conversation) wantOK() {
+	c.t.Helper()
+	if status, _, body := c.answer(); status != http.StatusOK {
+		c.t.Errorf("got %d %s, want 200", status, body)
 	}
 }
 
@@ -215,9 +222,7 @@ func TestRefusedBodyLeavesTheAnswerReadable(t *testing.T) {
 				c.send(raw)
 				c.wantProblem(http.StatusRequestEntityTooLarge, latchkey.CodeTooLarge)
 				c.send(good)
-				if response, body := c.answer(http.MethodPost); response.StatusCode != http.StatusOK {
-					t.Errorf("got %d %s on the same connection, want 200", response.StatusCode, body)
-				}
+				c.wantOK()
 			})
 		}
 	}
@@ -255,13 +260,11 @@ func TestRefusedBodyLeavesTheAnswerReadable(t *testing.T) {
 	t.Run("a small body that was asked about first is taken", func(t *testing.T) {
 		c := converse(t, s)
 		c.send(request("POST /sign_in", "", jsonType, length(signInBody), "Expect: 100-continue"))
-		if response, _ := c.answer(http.MethodPost); response.StatusCode != http.StatusContinue {
-			t.Fatalf("got %d, want 100", response.StatusCode)
+		if status, _, _ := c.answer(); status != http.StatusContinue {
+			t.Fatalf("got %d, want 100", status)
 		}
 		c.send(signInBody)
-		if response, body := c.answer(http.MethodPost); response.StatusCode != http.StatusOK {
-			t.Errorf("got %d %s, want 200", response.StatusCode, body)
-		}
+		c.wantOK()
 	})
 }
 

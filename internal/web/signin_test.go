@@ -141,7 +141,8 @@ func TestDisabledUserIsShutOutUntilEnabled(t *testing.T) {
 	apitest.Each(t, apitest.Options{Dev: true}, func(t *testing.T, s *apitest.Server) {
 		a := signUp(t, s, "john_smith")
 		wechat := signInWithWeChat(t, s, "openid_1")
-		wantAlive(t, s, a.Token())
+		s.Remember(a.Token())
+		s.Remember(wechat.Token())
 		setStatus := func(status auth.Status) {
 			t.Helper()
 			for _, id := range []int64{a.ID(), wechat.ID()} {
