@@ -84,7 +84,7 @@ func (c *SessionCache) Invalidate(user UserID) {
 // Clear drops everything, for when changes may have been missed.
 func (c *SessionCache) Clear() {
 	c.mu.Lock()
-	defer c.mu.Unlock() // to the end: a load that ends between the two parts would lose its session and leave its user
+	defer c.mu.Unlock()            // to the end: a load that ends between the two parts would lose its session and leave its user
 	c.changes += recentChanges + 1 // overtakes every load under way
 	clear(c.users)
 	for i := range c.shards {

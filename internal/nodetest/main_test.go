@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 		if run.folder, err = os.MkdirTemp("", "latchkey-nodetest."); err != nil {
 			panic(err)
 		}
-		defer os.RemoveAll(run.folder)
+		defer func() { _ = os.RemoveAll(run.folder) }()
 		if err := os.Chmod(run.folder, 0o711); err != nil {
 			panic(err)
 		}

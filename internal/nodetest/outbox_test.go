@@ -47,8 +47,9 @@ func TestEachMessageIsSentOnce(t *testing.T) {
 // that. What it had taken is sent by the others when its time is up; that one message goes out twice.
 func TestWorkerThatDiesHoldsNothingBack(t *testing.T) {
 	eachEngine(t, func(t *testing.T, cfg sqlstore.Config) {
+		const messages = 200
 		p := newPost(t, cfg)
-		p.queue(500)
+		p.queue(messages)
 		var last atomic.Pointer[string]
 		died := make(chan struct{})
 		sent := 0
@@ -65,8 +66,8 @@ func TestWorkerThatDiesHoldsNothingBack(t *testing.T) {
 		}
 		const held = 20 - 6 // of its batch it had noted six
 		p.awaitRows(held)
-		time.Sleep(200 * time.Millisecond)
-		p.awaitRows(held) // nobody takes them away from a worker that may be slow
+		time.Sleep(1500 * time.Millisecond) // all have looked again
+		p.awaitRows(held)                   // and taken nothing from a worker that may only be slow
 
 		p.later.Add(int64(leaseTime + time.Second))
 		p.awaitRows(0)
@@ -79,8 +80,8 @@ func TestWorkerThatDiesHoldsNothingBack(t *testing.T) {
 				t.Errorf("%s got %d messages, want %d", to, n, want)
 			}
 		}
-		if got := len(p.delivered()); got != 500 {
-			t.Errorf("%d people got a message, want 500", got)
+		if got := len(p.delivered()); got != messages {
+			t.Errorf("%d people got a message, want %d", got, messages)
 		}
 	})
 }

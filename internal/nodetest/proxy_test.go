@@ -4,6 +4,7 @@ package nodetest_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -149,7 +150,7 @@ func (l *link) cut() {
 }
 
 func (p *proxy) carry(client net.Conn) {
-	server, err := net.DialTimeout("tcp", p.target, time.Second)
+	server, err := (&net.Dialer{Timeout: time.Second}).DialContext(context.Background(), "tcp", p.target)
 	if err != nil {
 		(&link{client: client, server: client}).cut()
 		return
