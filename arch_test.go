@@ -78,6 +78,7 @@ var placements = []placement{
 	{folder: "internal/auth/storetest", module: anything, outside: anything, harness: true},
 	{folder: "internal/attack/...", module: anything, outside: anything, harness: true},
 	{folder: "internal/wechattest/...", module: anything, outside: anything, harness: true},
+	{folder: "internal/nodetest/...", module: anything, outside: anything, harness: true},
 	{folder: "internal/dbtest", module: anything, outside: anything, harness: true},
 	{folder: "internal/browsertest/...", module: anything, outside: anything, harness: true},
 	{folder: "internal/apitest/...", module: anything, outside: anything, harness: true},

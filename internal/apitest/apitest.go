@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -85,6 +86,7 @@ type running struct {
 	inbox   *mail.Inbox
 	outbox  *outbox
 	waker   mail.Waker
+	lookups *lookups
 	log     *log
 }
 
@@ -129,7 +131,8 @@ func Start(t testing.TB, db sqlstore.Config, o Options) *Server {
 	}
 	t.Cleanup(func() { report(t, s.Hasher.Close()) })
 
-	var store auth.Store = s.Store
+	s.lookups = &lookups{Store: s.Store}
+	var store auth.Store = s.lookups
 	if o.Store != nil {
 		store = o.Store(store)
 	}
@@ -267,6 +270,36 @@ func (s *Server) Settle() {
 	ended, end := context.WithCancel(context.Background())
 	end()
 	s.Service.Run(ended) // does it a last time before it returns
+}
+
+// Remember uses a token until the service answers for it from memory, so that the test is about what is remembered.
+func (s *Server) Remember(token string) {
+	s.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		before := s.lookups.sessions.Load()
+		if a := s.Get("/user", Bearing(token)); a.Status != http.StatusOK {
+			s.t.Errorf("got %d %s, want a token that is good", a.Status, a.Body)
+			return
+		}
+		if s.lookups.sessions.Load() == before {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatal("every request asks the database for the session")
+		}
+	}
+}
+
+// lookups counts how often the database is asked for a session.
+type lookups struct {
+	auth.Store
+	sessions atomic.Int64
+}
+
+// FindSession implements auth.Store.
+func (l *lookups) FindSession(ctx context.Context, id auth.SessionID) (auth.Session, auth.User, error) {
+	l.sessions.Add(1)
+	return l.Store.FindSession(ctx, id)
 }
 
 // Log returns all that was logged until now, one JSON object a line.

@@ -167,7 +167,8 @@ func TestTokenHashComparesTheWholeToken(t *testing.T) {
 	}
 }
 
-func TestReadingATokenAllocatesNothing(t *testing.T) { //nolint:paralleltest // AllocsPerRun counts the whole program's
+// Not parallel: AllocsPerRun counts the whole program's.
+func TestReadingATokenAllocatesNothing(t *testing.T) {
 	good, bad := auth.NewSessionToken(4711), auth.SessionToken("lk_"+strings.Repeat("a", 49))
 	if got := testing.AllocsPerRun(100, func() {
 		_, _ = good.SessionID()

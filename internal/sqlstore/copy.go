@@ -43,11 +43,10 @@ func Copy(ctx context.Context, from, to Config, progress func(table string, done
 	}
 	defer source.close()
 
-	cfg, err := pgx.ParseConfig(to.PostgresURL)
+	cfg, err := parsePostgres(to.PostgresURL)
 	if err != nil {
-		return nil, errPostgresURL
+		return nil, err
 	}
-	cfg.DefaultQueryExecMode = postgresExecMode
 	target, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -100,12 +99,10 @@ func newMigrator(cfg Config) (*migrator, error) {
 	dialect, folder := goose.DialectSQLite3, "migrations/sqlite"
 	if m.postgres {
 		dialect, folder = goose.DialectPostgres, "migrations/postgres"
-		pg, err := pgx.ParseConfig(cfg.PostgresURL)
+		pg, err := parsePostgres(cfg.PostgresURL)
 		if err != nil {
-			return nil, errPostgresURL
+			return nil, err
 		}
-		pg.ConnectTimeout = postgresWait
-		pg.DefaultQueryExecMode = postgresExecMode
 		m.db = stdlib.OpenDB(*pg)
 	} else {
 		if err := createPrivate(cfg.SQLitePath); err != nil {
@@ -148,14 +145,11 @@ const migrationLock = 0x6c617463686b6579 // "latchkey"
 
 func (m *migrator) up(ctx context.Context) error {
 	if m.postgres {
-		tx, err := m.db.BeginTx(ctx, nil)
+		tx, err := m.lock(ctx)
 		if err != nil {
-			return fmt.Errorf("connect: %w", err)
-		}
-		defer func() { _ = tx.Rollback() }()
-		if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", int64(migrationLock)); err != nil {
 			return fmt.Errorf("wait for another node's migration: %w", err)
 		}
+		defer func() { _ = tx.Rollback() }()
 	}
 	err := m.insist(ctx, func() error {
 		_, err := m.provider.Up(ctx) // what another program did meanwhile is not done again
@@ -165,6 +159,31 @@ func (m *migrator) up(ctx context.Context) error {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	return nil
+}
+
+// lock waits for its turn and returns the transaction that holds the lock. It waits outside the database: behind a pooler,
+// transactions that wait would take the connections that the one node needs to migrate.
+func (m *migrator) lock(ctx context.Context) (*sql.Tx, error) {
+	for {
+		tx, err := m.db.BeginTx(ctx, nil)
+		if err != nil {
+			return nil, err
+		}
+		var mine bool
+		err = tx.QueryRowContext(ctx, "SELECT pg_try_advisory_xact_lock($1)", int64(migrationLock)).Scan(&mine)
+		if err == nil && mine {
+			return tx, nil
+		}
+		_ = tx.Rollback()
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // insist tries again for a second: another program that starts at the same time may hold the lock of the file, or have

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,6 +23,8 @@ const (
 	// postgresConns is how many connections a node opens at most, unless the URL says pool_max_conns: enough to keep a
 	// database of some cores busy, and few enough for five nodes on a server with the usual limit of 100.
 	postgresConns = 16
+	// postgresFarewell is how long a connection that was given up may keep its place in the pool.
+	postgresFarewell = 500 * time.Millisecond
 	// postgresServerLimit, in milliseconds, is above postgresWait and below gapPatience.
 	postgresServerLimit = "5000"
 	// postgresRetries is how often a transaction is tried that lost against another one.
@@ -40,6 +44,17 @@ const postgresExecMode = pgx.QueryExecModeCacheDescribe
 
 // errPostgresURL stands for pgx' own error, which may quote the URL, password and all.
 var errPostgresURL = errors.New("postgres: the URL cannot be read")
+
+// parsePostgres reads a URL for a connection outside a pool: it may have parameters that are for the pool.
+func parsePostgres(url string) (*pgx.ConnConfig, error) {
+	cfg, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, errPostgresURL
+	}
+	cfg.ConnConfig.ConnectTimeout = postgresWait
+	cfg.ConnConfig.DefaultQueryExecMode = postgresExecMode
+	return cfg.ConnConfig, nil
+}
 
 // limitTransactions has the server end what a node cannot end itself, because it lost power or its network: a
 // transaction that goes on would keep its locks. pgbouncer refuses such parameters unless it is told to ignore them;
@@ -62,6 +77,39 @@ func limitTransactions(ctx context.Context, cfg *pgx.ConnConfig) error {
 	return conn.Close(ctx)
 }
 
+// limitFarewells has the pool replace a connection whose server says nothing any more within postgresFarewell. pgx would
+// ask that server for 15 s to cancel the statement and then wait for its last word, and so long the pool would have one
+// connection less: none, if a primary hangs whose standby has long taken over.
+func limitFarewells(cfg *pgxpool.Config) {
+	cfg.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
+		connected := new(atomic.Bool)
+		c.AfterConnect = func(context.Context, *pgconn.PgConn) error {
+			connected.Store(true)
+			return nil
+		}
+		dial := c.DialFunc
+		c.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+			if !connected.Load() {
+				return dial(ctx, network, address)
+			}
+			// Once it is connected, the only other connection is the one that asks to cancel.
+			ctx, cancel := context.WithTimeout(ctx, postgresFarewell)
+			defer cancel()
+			conn, err := dial(ctx, network, address)
+			if err == nil {
+				time.AfterFunc(postgresFarewell, func() { _ = conn.Close() })
+			}
+			return conn, err
+		}
+		return nil
+	}
+	cfg.BeforeClose = func(c *pgx.Conn) {
+		if c.IsClosed() { // by an error; a healthy one takes its leave by itself
+			_ = c.PgConn().Conn().Close()
+		}
+	}
+}
+
 // openPostgres connects to a database whose schema is up to date. listenURL is for LISTEN; empty: url.
 func openPostgres(ctx context.Context, url, listenURL string) (*postgresEngine, error) {
 	cfg, err := pgxpool.ParseConfig(url)
@@ -73,16 +121,16 @@ func openPostgres(ctx context.Context, url, listenURL string) (*postgresEngine, 
 	}
 	cfg.ConnConfig.DefaultQueryExecMode = postgresExecMode
 	cfg.ConnConfig.ConnectTimeout = postgresWait
+	limitFarewells(cfg)
 	if err := limitTransactions(ctx, cfg.ConnConfig); err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
 
 	listen := cfg.ConnConfig.Copy()
 	if listenURL != "" {
-		if listen, err = pgx.ParseConfig(listenURL); err != nil {
-			return nil, errors.New("postgres: the URL for LISTEN cannot be read")
+		if listen, err = parsePostgres(listenURL); err != nil {
+			return nil, fmt.Errorf("for LISTEN: %w", err)
 		}
-		listen.ConnectTimeout = postgresWait
 	}
 	polls := cfg.Copy()
 	polls.MinConns, polls.MaxConns = 0, 1

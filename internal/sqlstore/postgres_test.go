@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ideaegg/latchkey/internal/auth"
 	"github.com/ideaegg/latchkey/internal/dbtest"
 	"github.com/ideaegg/latchkey/internal/sqlstore"
 )
@@ -36,6 +37,51 @@ func TestLockedTableIsUnavailable(t *testing.T) {
 	must(t, err)
 	if exists(t, store, "late") {
 		t.Error("a write was told that it failed, and was written all the same")
+	}
+}
+
+// TestLostRaceIsTriedAgain has two transactions wait for each other. PostgreSQL ends that of the store.
+func TestLostRaceIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	cfg := dbtest.Postgres(t)
+	store := open(t, cfg)
+	ctx := context.Background()
+	first, second := newGuest(), newGuest()
+	for _, n := range []auth.NewUser{first, second} {
+		_, err := store.CreateUser(ctx, n)
+		must(t, err)
+	}
+	used := noon.Add(time.Hour)
+	touched := make(chan error, 1)
+	tx, err := raw(t, cfg).BeginTx(ctx, nil)
+	must(t, err)
+	defer func() { _ = tx.Rollback() }()
+	for _, s := range []struct {
+		text string
+		args []any
+	}{
+		{"SET LOCAL deadlock_timeout = '1min'", nil}, // who looks for it is who is ended
+		{"UPDATE sessions SET ip = '' WHERE id = $1", []any{int64(second.Session.ID)}},
+	} {
+		_, err := tx.ExecContext(ctx, s.text, s.args...)
+		must(t, err)
+	}
+	go func() {
+		touched <- store.TouchSessions(ctx, []auth.SessionUse{
+			{ID: first.Session.ID, UsedAt: used, ExpiresAt: used}, {ID: second.Session.ID, UsedAt: used, ExpiresAt: used},
+		})
+	}()
+	time.Sleep(200 * time.Millisecond) // for it to wait
+	_, err = tx.ExecContext(ctx, "UPDATE sessions SET ip = '' WHERE id = $1", int64(first.Session.ID))
+	must(t, err)
+	must(t, tx.Commit())
+	must(t, <-touched)
+	for _, n := range []auth.NewUser{first, second} {
+		session, _, err := store.FindSession(ctx, n.Session.ID)
+		must(t, err)
+		if !session.LastUsedAt.Equal(used) {
+			t.Errorf("session %d was last used %v, want %v", n.Session.ID, session.LastUsedAt, used)
+		}
 	}
 }
 

@@ -56,6 +56,24 @@ func TestSQLiteFilesAreTheirOwnersAlone(t *testing.T) {
 	}
 }
 
+// TestClosedSQLiteDatabaseIsOneFile: whoever stops the service and copies the file has everything.
+func TestClosedSQLiteDatabaseIsOneFile(t *testing.T) {
+	t.Parallel()
+	cfg := dbtest.SQLite(t)
+	store := open(t, cfg)
+	_, err := store.CreateUser(t.Context(), newUser("somebody"))
+	must(t, err)
+	if !exists(t, store, "somebody") {
+		t.Error("what was written is not there")
+	}
+	must(t, store.Close())
+	files, err := filepath.Glob(cfg.SQLitePath + "*")
+	must(t, err)
+	if len(files) != 1 {
+		t.Errorf("got files %v, want the database alone", files)
+	}
+}
+
 func TestSQLitePathsMayHaveAnyName(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"with space", "50%25#1?mode=ro&x=", "数据库.db", "a:b", "it's"} {

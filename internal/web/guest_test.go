@@ -76,6 +76,7 @@ func TestGuestBecomesUserInPlace(t *testing.T) {
 
 		t.Run("by sign-up", func(t *testing.T) {
 			guest := signUpGuest(t, s)
+			s.For(t).Remember(guest.Token())
 			s.Clock.Advance(time.Hour)
 			full := signUp(t, s, "john_smith", apitest.Bearing(guest.Token()))
 			wantMembers(t, full, signedInMembers)
@@ -112,6 +113,7 @@ func TestGuestBecomesUserInPlace(t *testing.T) {
 		})
 		t.Run("by WeChat with names and a profile", func(t *testing.T) {
 			guest := signUpGuest(t, s)
+			s.For(t).Remember(guest.Token())
 			full := s.For(t).Post("/sign_in_with/wechat", object{
 				"uid": "profiled_uid", "username": "wei_xin", "email": "wei@example.com", "fullname": "微信", "avatar": "b.png", "phone_number": "139",
 			}, apitest.Bearing(guest.Token()))

@@ -89,6 +89,9 @@ func TestBodyMustBeOneStrictJSONObject(t *testing.T) {
 			wantProblem(t, s.Post("/sign_up", test.body), http.StatusBadRequest, latchkey.CodeInvalidJSON, "body invalid")
 		})
 	}
+	t.Run("brackets 100,000 deep are too much to look at", func(t *testing.T) {
+		wantProblem(t, s.For(t).Post("/sign_up", strings.Repeat("[", 100_000)), http.StatusRequestEntityTooLarge, latchkey.CodeTooLarge, "body too_long")
+	})
 	t.Run("nothing of it counted", func(t *testing.T) {
 		a := s.For(t).Post("/sign_up", good)
 		want(t, a, http.StatusOK)

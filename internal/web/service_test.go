@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -117,11 +118,7 @@ func TestDatabaseHoldsNoSecret(t *testing.T) {
 
 	secrets := s.Secrets()
 	for _, secret := range []string{john.Token(), used.Token, waiting.Token, waiting.Code, password, newPassword} {
-		found := false
-		for _, known := range secrets {
-			found = found || known == secret
-		}
-		if !found {
+		if !slices.Contains(secrets, secret) {
 			t.Error("a secret is not among those that are looked for")
 		}
 	}

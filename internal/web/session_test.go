@@ -14,6 +14,7 @@ import (
 
 	"github.com/ideaegg/latchkey"
 	"github.com/ideaegg/latchkey/internal/apitest"
+	"github.com/ideaegg/latchkey/internal/dbtest"
 )
 
 // sessionsOf lists the sessions of the token's user.
@@ -107,7 +108,7 @@ func TestRevokedSessionIsRefusedAtOnce(t *testing.T) {
 
 		t.Run("by its id", func(t *testing.T) {
 			other := signIn(t, s, "john_smith")
-			wantAlive(t, s, other)
+			s.For(t).Remember(other)
 			id := currentSession(t, s, other)
 			want(t, revoke(t, id, current), http.StatusNoContent)
 			wantDead(t, s, other)
@@ -118,7 +119,7 @@ func TestRevokedSessionIsRefusedAtOnce(t *testing.T) {
 			s := s.For(t)
 			others := []string{signIn(t, s, "john_smith"), signIn(t, s, "john_smith"), signIn(t, s, "john_smith")}
 			for _, token := range others {
-				wantAlive(t, s, token)
+				s.Remember(token)
 			}
 			want(t, s.Delete("/user/sessions", nil, apitest.Bearing(current)), http.StatusNoContent)
 			for _, token := range others {
@@ -133,6 +134,7 @@ func TestRevokedSessionIsRefusedAtOnce(t *testing.T) {
 		t.Run("by signing out", func(t *testing.T) {
 			s := s.For(t)
 			other := signIn(t, s, "john_smith")
+			s.Remember(other)
 			want(t, s.Post("/sign_out", nil, "Authorization: Bearer "+other), http.StatusNoContent)
 			wantDead(t, s, other)
 			wantUnauthorized(t, s.Post("/sign_out", nil, apitest.Bearing(other)))
@@ -196,6 +198,7 @@ func TestSessionsEndWhenUnused(t *testing.T) {
 	t.Parallel()
 	apitest.Each(t, apitest.Options{}, func(t *testing.T, s *apitest.Server) {
 		used, idle := signUp(t, s, "john_smith").Token(), signIn(t, s, "john_smith")
+		s.Remember(idle)
 		s.Clock.Advance(89 * day)
 		wantAlive(t, s, used)
 		s.Settle()
@@ -267,4 +270,31 @@ func TestOldestOfAHundredSessionsMakesRoom(t *testing.T) {
 			t.Errorf("got %v, want the newest first", ids)
 		}
 	})
+}
+
+// Nodes that share a database agree within 250 ms about which sessions have ended.
+func TestSessionRevokedOnOneNodeEndsOnTheOther(t *testing.T) {
+	t.Parallel()
+	db, clock := dbtest.Postgres(t), apitest.NewRunningClock()
+	one := apitest.Start(t, db, apitest.Options{Clock: clock})
+	two := apitest.Start(t, db, apitest.Options{Clock: clock})
+	current := signUp(t, one, "john_smith").Token()
+	for name, end := range map[string]func(token string) apitest.Answer{
+		"by signing out": func(token string) apitest.Answer { return one.Post("/sign_out", nil, apitest.Bearing(token)) },
+		"with all others": func(string) apitest.Answer {
+			return one.Delete("/user/sessions", nil, apitest.Bearing(current))
+		},
+		"by its id": func(token string) apitest.Answer {
+			return one.Delete("/user/sessions/"+currentSession(t, one, token), nil, apitest.Bearing(current))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			token := signIn(t, one, "john_smith")
+			two.For(t).Remember(token)
+			want(t, end(token), http.StatusNoContent)
+			time.Sleep(250 * time.Millisecond)
+			wantDead(t, two, token)
+			wantAlive(t, two, current)
+		})
+	}
 }

@@ -143,6 +143,8 @@ func TestDisabledUserIsShutOutUntilEnabled(t *testing.T) {
 		wechat := signInWithWeChat(t, s, "openid_1")
 		mails := s.MailCount() // to verify the address
 		wantAlive(t, s, a.Token())
+		s.Remember(a.Token())
+		s.Remember(wechat.Token())
 		setStatus := func(status auth.Status) {
 			t.Helper()
 			for _, id := range []int64{a.ID(), wechat.ID()} {

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ideaegg/latchkey/internal/apitest"
+	"github.com/ideaegg/latchkey/internal/passlist"
 )
 
 func TestSignUp(t *testing.T) {
@@ -290,4 +291,16 @@ func TestMinimumLengthIsTheOperators(t *testing.T) {
 	}
 	body["password"], body["password_confirmation"] = "twelve chars", "twelve chars"
 	want(t, s.Post("/sign_up", body), http.StatusOK)
+}
+
+// The example of the first description works in development, where there is no list of common passwords, and nowhere else.
+func TestCommonPasswordsAreRefusedInProduction(t *testing.T) {
+	t.Parallel()
+	s := apitest.OnSQLite(t, apitest.Options{CommonPassword: passlist.Contains})
+	for _, common := range []string{"test1234", "TEST1234", "password", "12345678", "qwertyuiop", "iloveyou"} {
+		body := signUpBody("john_smith")
+		body["password"], body["password_confirmation"] = common, common
+		wantInvalid(t, s.Post("/sign_up", body), "password too_common")
+	}
+	signUp(t, s, "john_smith")
 }

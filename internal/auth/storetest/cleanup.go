@@ -24,8 +24,9 @@ func testCleanUp(t *testing.T, db Database) {
 		held := f.newUser()
 		must(t, "DeleteUser", f.DeleteUser(t.Context(), f.create(t, held).ID, held.PasswordHash, noon))
 		f.queue(t, f.message(auth.MailResetPassword, 0, n.Email.Key))
+		before := f.stateOf(t, user.ID)
 		f.expectCleanUp(t, auth.Due{}, 0)
-		f.expectState(t, f.stateOf(t, user.ID))
+		f.expectState(t, before)
 
 		everything := auth.Due{Now: distant, GuestsBefore: distant, DeletedBefore: distant, FailedMailBefore: distant}
 		for {

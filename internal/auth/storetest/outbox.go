@@ -128,7 +128,7 @@ func testNotices(t *testing.T, f fixture) {
 		user := f.create(t, n)
 		recipients := []string{n.Email.Key, n.Email.Address}
 		f.queue(t, f.message(auth.MailResetPassword, 0, n.Email.Key))
-		earlier := f.queue(t, f.message(auth.MailPasswordChanged, user.ID, n.Email.Address))
+		earlier := f.queue(t, f.message(auth.MailPasswordChanged, user.ID, n.Email.Key))
 		notice := f.message(auth.MailPasswordChanged, user.ID, n.Email.Address)
 		notice.Origin.UserAgent = "this one"
 		change := auth.PasswordChange{

@@ -216,6 +216,10 @@ func (f fixture) issue(t *testing.T, issued auth.OneTimeToken) auth.OneTimeToken
 	must(t, "IssueOneTimeToken", f.IssueOneTimeToken(t.Context(), issued))
 	found, _, err := f.FindOneTimeToken(t.Context(), issued.Purpose, issued.TokenHash, issued.IssuedAt)
 	must(t, "FindOneTimeToken", err)
+	issued.ID = found.ID
+	if diff := cmp.Diff(issued, found, exactly...); diff != "" {
+		t.Errorf("the token that was issued (-want +got):\n%s", diff)
+	}
 	return found
 }
 
