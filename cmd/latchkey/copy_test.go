@@ -433,47 +433,59 @@ func tables(t *testing.T, cfg sqlstore.Config) map[string][]string {
 	t.Helper()
 	all := make(map[string][]string)
 	for _, name := range []string{"users", "identities", "sessions", "outbox", "one_time_tokens"} {
-		all[name] = []string{}
 		sql := "SELECT * FROM " + name + " ORDER BY id"
-		add := func(values []any) { all[name] = append(all[name], fmt.Sprintf("%v", values)) }
 		if cfg.PostgresURL != "" {
-			rows, err := connect(t, cfg.PostgresURL).Query(withTimeout(t), sql)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (int, error) {
-				values, err := row.Values()
-				add(values)
-				return 0, err
-			}); err != nil {
-				t.Fatal(err)
-			}
-			continue
+			all[name] = rowsOfPostgres(t, cfg.PostgresURL, sql)
+		} else {
+			all[name] = rowsOfSQLite(t, cfg.SQLitePath, sql)
 		}
-		rows, err := openSQLite(t, cfg.SQLitePath).QueryContext(withTimeout(t), sql)
-		if err != nil {
-			t.Fatal(err)
-		}
-		columns, err := rows.Columns()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for rows.Next() {
-			values, pointers := make([]any, len(columns)), make([]any, len(columns))
-			for i := range values {
-				pointers[i] = &values[i]
-			}
-			if err := rows.Scan(pointers...); err != nil {
-				t.Fatal(err)
-			}
-			add(values)
-		}
-		if err := rows.Err(); err != nil {
-			t.Fatal(err)
-		}
-		_ = rows.Close() //nolint:sqlclosecheck // a table at a time
 	}
 	return all
+}
+
+func rowsOfPostgres(t *testing.T, url, sql string) []string {
+	t.Helper()
+	conn := connect(t, url)
+	defer conn.Close(withTimeout(t))
+	rows, err := conn.Query(withTimeout(t), sql)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (string, error) {
+		values, err := row.Values()
+		return fmt.Sprint(values), err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+func rowsOfSQLite(t *testing.T, path, sql string) (list []string) {
+	t.Helper()
+	rows, err := openSQLite(t, path).QueryContext(withTimeout(t), sql)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	values, pointers := make([]any, len(columns)), make([]any, len(columns))
+	for i := range values {
+		pointers[i] = &values[i]
+	}
+	for rows.Next() {
+		if err := rows.Scan(pointers...); err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, fmt.Sprint(values))
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return list
 }
 
 // firstDifference returns the first rows that differ, or two empty ones.

@@ -90,6 +90,8 @@ func (s *Service) DeleteUser(ctx context.Context, c Current, currentPassword str
 	}
 	err = s.cfg.Store.DeleteUser(ctx, c.User.ID, verified, s.cfg.Now().UTC())
 	switch {
+	case errors.Is(err, ErrChanged) && verified == "": // deleted or upgraded meanwhile: the token is dead
+		return ErrUnauthorized
 	case errors.Is(err, ErrChanged):
 		return invalid(FieldCurrentPassword, Invalid)
 	case err != nil:

@@ -10,15 +10,17 @@ import (
 )
 
 // TestNodesFollowAFailover loses the primary again and again while people sign up on two nodes that know both servers.
-// The standby is synchronous: what was acknowledged is on both.
+// The standby is synchronous: what was acknowledged is on both. Node b is not told that it needs the one that can be
+// written to, and looks at the other one first.
 func TestNodesFollowAFailover(t *testing.T) {
 	const soon = 10 * time.Second // in which the nodes must serve again
 	primary := ownServer(t)
 	name := primary.newDatabase(t)
 	standby := primary.newStandby(t, freePort())
 	requireStandby(t, primary)
-	url := postgresURL(name, []string{"target_session_attrs=read-write"}, primary.port, standby.port)
-	a, b := startNode(t, "a", url), startNode(t, "b", url)
+	a := startNode(t, "a", postgresURL(name, []string{"target_session_attrs=read-write"}, primary.port, standby.port))
+	b := startNode(t, "b", postgresURL(name, nil, standby.port, primary.port))
+	b.guest(t)
 
 	var all []accepted
 	var recoveries []time.Duration

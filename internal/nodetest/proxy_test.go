@@ -36,10 +36,9 @@ type proxy struct {
 type commitFate int
 
 const (
-	commitPasses      commitFate = iota
-	commitLost                   // the connection breaks before the server hears of it
-	commitUnanswered             // the server commits, and the connection breaks before its answer
-	commitAnswerLater            // the server commits, and its answer comes when the proxy thaws
+	commitPasses     commitFate = iota
+	commitLost                  // the connection breaks before the server hears of it
+	commitUnanswered            // the server commits, and the connection breaks before its answer
 )
 
 // link is one connection through the proxy.

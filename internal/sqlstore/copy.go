@@ -47,7 +47,7 @@ func Copy(ctx context.Context, from, to Config, progress func(table string, done
 	if err != nil {
 		return nil, err
 	}
-	target, err := pgx.ConnectConfig(ctx, cfg)
+	target, err := pgx.ConnectConfig(ctx, cfg.ConnConfig)
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}

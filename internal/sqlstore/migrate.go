@@ -103,7 +103,7 @@ func newMigrator(cfg Config) (*migrator, error) {
 		if err != nil {
 			return nil, err
 		}
-		m.db = stdlib.OpenDB(*pg)
+		m.db = stdlib.OpenDB(*pg.ConnConfig)
 	} else {
 		if err := createPrivate(cfg.SQLitePath); err != nil {
 			return nil, err

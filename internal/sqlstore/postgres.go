@@ -45,15 +45,17 @@ const postgresExecMode = pgx.QueryExecModeCacheDescribe
 // errPostgresURL stands for pgx' own error, which may quote the URL, password and all.
 var errPostgresURL = errors.New("postgres: the URL cannot be read")
 
-// parsePostgres reads a URL for a connection outside a pool: it may have parameters that are for the pool.
-func parsePostgres(url string) (*pgx.ConnConfig, error) {
+// parsePostgres reads a URL. Its connections lead to a server that can be written to, whatever the URL says of others: a
+// standby that lags would say yes to a token that has ended.
+func parsePostgres(url string) (*pgxpool.Config, error) {
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, errPostgresURL
 	}
 	cfg.ConnConfig.ConnectTimeout = postgresWait
 	cfg.ConnConfig.DefaultQueryExecMode = postgresExecMode
-	return cfg.ConnConfig, nil
+	cfg.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	return cfg, nil
 }
 
 // limitTransactions has the server end what a node cannot end itself, because it lost power or its network: a
@@ -112,15 +114,13 @@ func limitFarewells(cfg *pgxpool.Config) {
 
 // openPostgres connects to a database whose schema is up to date. listenURL is for LISTEN; empty: url.
 func openPostgres(ctx context.Context, url, listenURL string) (*postgresEngine, error) {
-	cfg, err := pgxpool.ParseConfig(url)
+	cfg, err := parsePostgres(url)
 	if err != nil {
-		return nil, errPostgresURL
+		return nil, err
 	}
 	if !strings.Contains(url, "pool_max_conns") {
 		cfg.MaxConns = postgresConns
 	}
-	cfg.ConnConfig.DefaultQueryExecMode = postgresExecMode
-	cfg.ConnConfig.ConnectTimeout = postgresWait
 	limitFarewells(cfg)
 	if err := limitTransactions(ctx, cfg.ConnConfig); err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
@@ -128,9 +128,11 @@ func openPostgres(ctx context.Context, url, listenURL string) (*postgresEngine, 
 
 	listen := cfg.ConnConfig.Copy()
 	if listenURL != "" {
-		if listen, err = parsePostgres(listenURL); err != nil {
+		other, err := parsePostgres(listenURL)
+		if err != nil {
 			return nil, fmt.Errorf("for LISTEN: %w", err)
 		}
+		listen = other.ConnConfig
 	}
 	polls := cfg.Copy()
 	polls.MinConns, polls.MaxConns = 0, 1

@@ -44,6 +44,12 @@ func TestLockedTableIsUnavailable(t *testing.T) {
 func TestLostRaceIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	cfg := dbtest.Postgres(t)
+	u, err := url.Parse(cfg.PostgresURL)
+	must(t, err)
+	parameters := u.Query()
+	parameters.Set("deadlock_timeout", "500ms") // of waiting, then it is looked for, once
+	u.RawQuery = parameters.Encode()
+	cfg.PostgresURL = u.String()
 	store := open(t, cfg)
 	ctx := context.Background()
 	first, second := newGuest(), newGuest()
@@ -60,7 +66,7 @@ func TestLostRaceIsTriedAgain(t *testing.T) {
 		text string
 		args []any
 	}{
-		{"SET LOCAL deadlock_timeout = '1min'", nil}, // who looks for it is who is ended
+		{"SET LOCAL deadlock_timeout = '1min'", nil}, // the store's looks for it first, and so is ended
 		{"UPDATE sessions SET ip = '' WHERE id = $1", []any{int64(second.Session.ID)}},
 	} {
 		_, err := tx.ExecContext(ctx, s.text, s.args...)

@@ -298,3 +298,15 @@ func TestSessionRevokedOnOneNodeEndsOnTheOther(t *testing.T) {
 		})
 	}
 }
+
+// What is remembered of a session does not outlive it.
+func TestExpiredSessionIsRefusedFromMemoryToo(t *testing.T) {
+	t.Parallel()
+	apitest.Each(t, apitest.Options{SessionIdle: 2 * time.Minute}, func(t *testing.T, s *apitest.Server) {
+		idle := signUp(t, s, "john_smith").Token()
+		s.Remember(idle)
+		s.Clock.Advance(2 * time.Minute)
+		s.Remember(signIn(t, s, "john_smith")) // memory is in use again at the new time
+		wantDead(t, s, idle)
+	})
+}

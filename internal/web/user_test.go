@@ -292,6 +292,18 @@ func TestDeleteUser(t *testing.T) {
 				t.Errorf("got %d winners, want 1", got)
 			}
 		})
+		t.Run("also of a guest's, and the others' token is dead", func(t *testing.T) {
+			guest := signUpGuest(t, s)
+			answers := atOnce(6, func(int) apitest.Answer { return s.Delete("/user", nil, apitest.Bearing(guest.Token())) })
+			if got := len(withStatus(answers, http.StatusNoContent)); got != 1 {
+				t.Errorf("got %d winners, want 1", got)
+			}
+			for _, a := range answers {
+				if a.Status != http.StatusNoContent {
+					wantUnauthorized(t, a) // nobody asked for a password
+				}
+			}
+		})
 	})
 }
 
@@ -320,6 +332,11 @@ func TestDeletedUserLeavesNothing(t *testing.T) {
 				t.Errorf("got %d messages more", got-mails)
 			}
 		})
+		t.Run("the openid is somebody new", func(t *testing.T) {
+			if a := signInWithWeChat(t, s, "openid_1"); a.ID() <= wechat.ID() {
+				t.Errorf("got id %d, want one that nobody had", a.ID())
+			}
+		})
 		t.Run("the name is held for 30 days and the address is free at once", func(t *testing.T) {
 			s := s.For(t)
 			body := signUpBody("new_smith")
@@ -339,11 +356,6 @@ func TestDeletedUserLeavesNothing(t *testing.T) {
 			a := s.Post("/sign_up", body)
 			want(t, a, http.StatusOK)
 			if a.ID() <= heir.ID() {
-				t.Errorf("got id %d, want one that nobody had", a.ID())
-			}
-		})
-		t.Run("the openid is somebody new", func(t *testing.T) {
-			if a := signInWithWeChat(t, s, "openid_1"); a.ID() <= wechat.ID() {
 				t.Errorf("got id %d, want one that nobody had", a.ID())
 			}
 		})
