@@ -87,6 +87,7 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 		SessionIdle:       cfg.SessionIdle,
 		SessionMaxAge:     cfg.SessionMaxAge,
 		GuestIdle:         cfg.GuestIdle,
+		NotifyNewDevice:   cfg.NotifyNewDevice,
 		WeChatApps:        wechatAppIDs(cfg),
 		BelieveBareUID:    cfg.Dev,
 	})

@@ -188,7 +188,7 @@ func (u *sessionUses) take() []SessionUse {
 }
 
 func (s *Service) flushUses(ctx context.Context) {
-	const batch = 1000
+	const batch = 100 // a transaction that is done in time when the database is some milliseconds away
 	list := s.uses.take()
 	for len(list) > 0 {
 		n := min(batch, len(list))

@@ -42,6 +42,7 @@ type Serve struct {
 	SessionIdle            string `name:"session-idle" setting:"text" default:"90d" placeholder:"DURATION" group:"Accounts" help:"A session ends when it has not been used for so long, 1m to 3650d. Example: --session-idle=30d"`
 	SessionMaxAge          string `name:"session-max-age" setting:"text" default:"0" placeholder:"DURATION" group:"Accounts" help:"A session ends so long after the sign-in however often it is used, 1m to 3650d, 0 for never. Example: --session-max-age=365d"`
 	GuestIdle              string `name:"guest-idle" setting:"text" default:"30d" placeholder:"DURATION" group:"Accounts" help:"A guest who has not been seen for so long is deleted, 1m to 3650d. Example: --guest-idle=12h"`
+	NotifyNewDevice        string `name:"notify-new-device" setting:"text" default:"off" placeholder:"on|off" group:"Accounts" help:"Mail users when they sign in with a password on a device whose like has no session of theirs yet. Example: --notify-new-device=on"`
 	RateLimits             string `name:"rate-limits" setting:"text" default:"on" placeholder:"on|off" group:"Accounts" help:"Limits on sign-ins, sign-ups and resets. Off is for load tests only. Example: --rate-limits=off"`
 
 	ServerKeys string `name:"server-keys" setting:"list" placeholder:"KEY,..." group:"Trusted backends and WeChat" help:"Secrets of backends that are trusted, separated by commas, random and at least 16 characters each. Each may be file:PATH, a file with one key a line. Example: --server-keys=file:/run/secrets/server-key"`

@@ -62,6 +62,7 @@ type Settings struct {
 	SessionIdle            time.Duration // a session ends when it has not been used for so long
 	SessionMaxAge          time.Duration // a session ends so long after the sign-in; 0 for no such end
 	GuestIdle              time.Duration // a guest who has not been seen for so long is deleted
+	NotifyNewDevice        bool
 	RateLimitsOff          bool
 
 	ServerKeys []Secret // each 1 to 1,024 characters of printable ASCII, without repetitions; see ShortServerKey
@@ -112,6 +113,8 @@ func (s Serve) Settings() (Settings, error) {
 	t.SessionIdle = read(&faults, "session-idle", s.SessionIdle, parseLifetime)
 	t.SessionMaxAge = read(&faults, "session-max-age", s.SessionMaxAge, parseMaxAge)
 	t.GuestIdle = read(&faults, "guest-idle", s.GuestIdle, parseLifetime)
+	notifyOff := read(&faults, "notify-new-device", s.NotifyNewDevice, parseOff)
+	t.NotifyNewDevice = !notifyOff
 	t.RateLimitsOff = read(&faults, "rate-limits", s.RateLimits, parseOff)
 	t.ServerKeys = read(&faults, "server-keys", s.ServerKeys, parseServerKeys)
 	t.WeChatApps = read(&faults, "wechat-apps", s.WeChatApps, func(raw string) ([]WeChatApp, error) {
