@@ -356,8 +356,8 @@ func TestNoStaleSessionWhateverTheRace(t *testing.T) {
 		})
 	}
 	work.Wait()
-	if hits.Load() < 500 || changes.Load() < 500 {
-		t.Errorf("got %d answers and %d changes, want thousands: the test shows nothing", hits.Load(), changes.Load())
+	if hits.Load() < 100 || changes.Load() < 100 {
+		t.Errorf("got %d answers and %d changes, want hundreds: the test shows nothing", hits.Load(), changes.Load())
 	}
 	if err := c.CheckBooks(); err != nil {
 		t.Error(err)
