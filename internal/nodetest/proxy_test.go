@@ -3,6 +3,7 @@
 package nodetest_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/binary"
@@ -22,6 +23,7 @@ import (
 type proxy struct {
 	port   int
 	target string
+	delay  time.Duration // of whatever passes, in either direction; set it before the first connection
 
 	mu       sync.Mutex
 	thawed   sync.Cond // something has changed
@@ -194,7 +196,8 @@ const (
 
 func (p *proxy) carryRequests(l *link) {
 	defer l.server.Close()
-	first, err := readMessage(l.client, nil)
+	client := bufio.NewReader(l.client)
+	first, err := readMessage(client, nil)
 	if err != nil {
 		return
 	}
@@ -208,8 +211,12 @@ func (p *proxy) carryRequests(l *link) {
 			return
 		}
 		var kind [1]byte
-		if _, err = io.ReadFull(l.client, kind[:]); err == nil {
-			message, err = readMessage(l.client, kind[:])
+		together := client.Buffered() > 0 // with the one before
+		if _, err = io.ReadFull(client, kind[:]); err == nil {
+			message, err = readMessage(client, kind[:])
+		}
+		if !together {
+			time.Sleep(p.delay)
 		}
 	}
 }
@@ -237,6 +244,7 @@ func (p *proxy) carryAnswers(l *link) {
 	for {
 		n, err := l.server.Read(b)
 		if n > 0 {
+			time.Sleep(p.delay)
 			p.mu.Lock()
 			fate := l.fate
 			p.mu.Unlock()

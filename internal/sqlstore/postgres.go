@@ -173,11 +173,7 @@ func (e *postgresEngine) write(ctx context.Context, f func(context.Context, quer
 // bound gives a use case its time. A client that goes away does not end it: pgx would close the connection, and a
 // crowd of impatient clients would cost a reconnect each.
 func (e *postgresEngine) bound(ctx context.Context) (context.Context, context.CancelFunc) {
-	end := time.Now().Add(postgresWait) //nolint:forbidigo // deadlines are of the real clock
-	if d, ok := ctx.Deadline(); ok && d.Before(end) {
-		end = d
-	}
-	return context.WithDeadline(context.WithoutCancel(ctx), end)
+	return context.WithTimeout(context.WithoutCancel(ctx), postgresWait)
 }
 
 func (e *postgresEngine) transact(ctx context.Context, f func(context.Context, querier) error) error {

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"time"
 )
 
 // middleware is what every request goes through before and after it is dispatched, outermost first.
@@ -104,14 +103,5 @@ func (s *Server) handle(c *call) error {
 	if err := c.authenticate(c.route.access); err != nil {
 		return err
 	}
-	if c.r.Method == http.MethodGet || c.r.Method == http.MethodHead { // one look into the database at most, which has a bound of its own
-		return c.route.handler(c)
-	}
-	ctx, cancel := context.WithTimeout(c.r.Context(), requestTime)
-	defer cancel()
-	c.r = c.r.WithContext(ctx)
 	return c.route.handler(c)
 }
-
-// requestTime bounds what a request may wait for, hashes and the database together, so that trouble is told within 2 s.
-const requestTime = 1900 * time.Millisecond
