@@ -68,16 +68,16 @@ func (s *Service) hashCode(ctx context.Context, client string, user UserID, code
 // verifyCode returns the user's outstanding token that the code belongs to, or ErrTokenInvalid after the same work,
 // also for user 0, who does not exist. It counts as an attempt against all of them.
 func (s *Service) verifyCode(ctx context.Context, client string, user UserID, purposes [2]Purpose, code OneTimeCode, now time.Time) (OneTimeToken, error) {
-	live, err := s.cfg.Store.AttemptOneTimeCode(ctx, user, purposes, now)
-	if err != nil {
-		return OneTimeToken{}, fmt.Errorf("attempt code: %w", err)
-	}
 	if len(code) != codeDigits {
 		code = "" // nobody's, and nothing that the hasher would refuse for its length
 	}
 	hash, err := s.hashCode(ctx, client, user, code)
 	if err != nil {
 		return OneTimeToken{}, fmt.Errorf("hash code: %w", err)
+	}
+	live, err := s.cfg.Store.AttemptOneTimeCode(ctx, user, purposes, now) // a code that could not be hashed was no attempt
+	if err != nil {
+		return OneTimeToken{}, fmt.Errorf("attempt code: %w", err)
 	}
 	for _, t := range live {
 		if subtle.ConstantTimeCompare(hash[:], t.CodeHash[:]) == 1 {

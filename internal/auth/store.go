@@ -72,8 +72,8 @@ type Store interface {
 	// It returns ErrTokenInvalid if the token cannot be used or the user's address is another one by now, a *TakenError
 	// if the new address is somebody else's; of concurrent callers exactly one succeeds.
 	ConfirmEmail(context.Context, EmailConfirmation) error
-	// UndoEmailChange uses up a token of PurposeUndoEmailChange: the user has the old address back, and every session,
-	// and every other one-time token, of the user ends. It returns ErrTokenInvalid or a *TakenError.
+	// UndoEmailChange uses up a token of PurposeUndoEmailChange: the user has the old address back, and every session
+	// and one-time token of the user ends, except older undos. It returns ErrTokenInvalid or a *TakenError.
 	UndoEmailChange(ctx context.Context, token OneTimeToken, now time.Time) error
 	// CleanUp deletes up to limit rows of each kind that is due, and returns how many of all kinds.
 	CleanUp(ctx context.Context, due Due, limit int) (int, error)

@@ -144,10 +144,16 @@ func (s *Store) useUp(ctx context.Context, q querier, t auth.OneTimeToken, now t
 	return nil
 }
 
-// endResets makes every reset that the user asked for before worthless, also those that are not sent yet.
+// endResets makes every reset and every change of address that was asked for before worthless, also those that are not
+// sent yet: whoever asked may be the one who is being shut out.
 func (s *Store) endResets(ctx context.Context, q querier, user auth.UserID, email string) error {
-	if _, err := q.exec(ctx, deleteOneTimeTokensFor, int64(user), string(auth.PurposeResetPassword)); err != nil {
-		return fmt.Errorf("delete tokens: %w", err)
+	for _, purpose := range []auth.Purpose{auth.PurposeResetPassword, auth.PurposeChangeEmail} {
+		if _, err := q.exec(ctx, deleteOneTimeTokensFor, int64(user), string(purpose)); err != nil {
+			return fmt.Errorf("delete tokens: %w", err)
+		}
+	}
+	if _, err := q.exec(ctx, deleteMessagesElsewhere, int64(user), string(auth.MailVerifyEmail), strings.ToLower(email)); err != nil {
+		return fmt.Errorf("delete queued changes of address: %w", err)
 	}
 	if _, err := q.exec(ctx, deleteMessagesTo, strings.ToLower(email), string(auth.MailResetPassword)); err != nil {
 		return fmt.Errorf("delete queued resets: %w", err)

@@ -141,6 +141,11 @@ const (
 
 	deleteMessagesOfUserAndKind = `DELETE FROM outbox WHERE user_id = $1 AND kind = $2`
 
+	deleteMessagesElsewhere = `DELETE FROM outbox WHERE user_id = $1 AND kind = $2 AND lower(recipient) <> $3`
+
+	// $2 is the kind of which older messages stay.
+	deleteMessagesOfUserSince = `DELETE FROM outbox WHERE user_id = $1 AND (kind <> $2 OR queued_at >= $3)`
+
 	deleteMessagesTo = `DELETE FROM outbox WHERE recipient = $1 AND kind = $2`
 )
 
@@ -171,6 +176,9 @@ const (
 	deleteOneTimeToken = `DELETE FROM one_time_tokens WHERE id = $1 AND token_hash = $2 AND purpose = $3 AND expires_at > $4`
 
 	deleteOneTimeTokensFor = `DELETE FROM one_time_tokens WHERE user_id = $1 AND purpose = $2`
+
+	// $2 is the purpose of which older tokens stay.
+	deleteOneTimeTokensOfUserSince = `DELETE FROM one_time_tokens WHERE user_id = $1 AND (purpose <> $2 OR issued_at >= $3)`
 
 	deleteOneTimeTokensOfUser = `DELETE FROM one_time_tokens WHERE user_id = $1`
 )

@@ -30,9 +30,6 @@ func (s *Store) ConfirmEmail(ctx context.Context, c auth.EmailConfirmation) erro
 	err := s.change(ctx, t.UserID, func(ctx context.Context, q querier) error {
 		sql, args := updateUserEmailVerified, []any{int64(t.UserID), t.EmailKey, micros(c.Now)}
 		if t.Purpose == auth.PurposeChangeEmail {
-			if err := s.refuseHeld(ctx, q, t.EmailKey, t.UserID, c.Now); err != nil {
-				return err
-			}
 			sql = updateUserEmail
 			args = []any{int64(t.UserID), t.Address, t.EmailKey, micros(c.Now), nullable(strings.ToLower(c.Old))}
 		}
@@ -42,6 +39,10 @@ func (s *Store) ConfirmEmail(ctx context.Context, c auth.EmailConfirmation) erro
 			return fmt.Errorf("update address: %w", err)
 		case n == 0:
 			return auth.ErrTokenInvalid
+		}
+		// Behind the update, which waits for whoever is just leaving the address.
+		if err := s.refuseHeld(ctx, q, t.EmailKey, t.UserID, c.Now); err != nil {
+			return err
 		}
 		if err := s.useUp(ctx, q, t, c.Now); err != nil {
 			return err
@@ -99,10 +100,15 @@ func (s *Store) UndoEmailChange(ctx context.Context, t auth.OneTimeToken, now ti
 		if err := s.useUp(ctx, q, t, now); err != nil {
 			return err
 		}
-		for _, sql := range []string{deleteOneTimeTokensOfUser, deleteMessagesOfUser, deleteSessionsOfUser} {
-			if _, err := q.exec(ctx, sql, int64(t.UserID)); err != nil {
-				return fmt.Errorf("end what belongs to the user: %w", err)
-			}
+		// An older undo outranks a newer one: a thief who moved the address twice cannot shut its owner out with theirs.
+		if _, err := q.exec(ctx, deleteOneTimeTokensOfUserSince, int64(t.UserID), string(t.Purpose), micros(t.IssuedAt)); err != nil {
+			return fmt.Errorf("delete tokens: %w", err)
+		}
+		if _, err := q.exec(ctx, deleteMessagesOfUserSince, int64(t.UserID), string(auth.MailEmailChanged), micros(t.IssuedAt)); err != nil {
+			return fmt.Errorf("delete queued mail: %w", err)
+		}
+		if _, err := q.exec(ctx, deleteSessionsOfUser, int64(t.UserID)); err != nil {
+			return fmt.Errorf("delete sessions: %w", err)
 		}
 		return nil
 	})

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -15,7 +16,8 @@ import (
 )
 
 const (
-	maxBody = 16 << 10 // bytes
+	drainTime = 3 * time.Second
+	maxBody   = 16 << 10 // bytes
 	// maxDrain is how much of a request that is refused is still read, so that the client, busy sending, gets to see why:
 	// a photo that was sent to the wrong address, not a film.
 	maxDrain = 8 << 20
@@ -93,6 +95,8 @@ func (c *call) read() ([]byte, error) {
 // drain reads the rest of the body. A client that asked first (Expect: 100-continue) and was not told to go on sends none.
 func (c *call) drain() {
 	if c.r.Header.Get("Expect") == "" || c.bodyAsked {
+		// Who announces a body and holds it back gets the answer all the same.
+		_ = http.NewResponseController(&c.w).SetReadDeadline(time.Now().Add(drainTime)) //nolint:forbidigo // a deadline of the real clock
 		_, _ = io.CopyN(io.Discard, c.r.Body, maxDrain)
 	}
 }
