@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/ideaegg/latchkey/internal/auth"
 )
@@ -220,6 +221,55 @@ func testEmailAddresses(t *testing.T, db Database) {
 		}
 		if got := f.stateOf(t, user.ID).User.Email; got != addresses[won].Address {
 			t.Errorf("got address %s, want %s, whose change was acknowledged", got, addresses[won].Address)
+		}
+	})
+
+	t.Run("a new password makes a change of address worthless that somebody else may have asked for", func(t *testing.T) {
+		t.Parallel()
+		ctx := t.Context()
+		n := f.newUser()
+		user := f.create(t, n)
+		for _, set := range []func() error{
+			func() error {
+				_, err := f.ChangePassword(ctx, auth.PasswordChange{
+					UserID: user.ID, Verified: n.PasswordHash, New: f.password(), Now: noon, Session: f.session(noon),
+				})
+				return err
+			},
+			func() error {
+				return f.ResetPassword(ctx, auth.PasswordReset{Token: f.issue(t, f.token(user.ID, n.Email)), Password: f.password(), Now: noon})
+			},
+		} {
+			pending := f.proof(t, auth.PurposeChangeEmail, user.ID, f.email())
+			must(t, "a new password", set())
+			f.expectToken(t, pending, auth.ErrTokenInvalid)
+			expectError(t, "ConfirmEmail", f.ConfirmEmail(ctx, f.change(pending, n.Email)), auth.ErrTokenInvalid)
+		}
+	})
+
+	t.Run("an older undo outranks a newer one", func(t *testing.T) {
+		t.Parallel()
+		ctx := t.Context()
+		n, second, third := f.newUser(), f.email(), f.email()
+		user := f.create(t, n)
+		change := func(from, to *auth.Email) {
+			must(t, "ConfirmEmail", f.ConfirmEmail(ctx, auth.EmailConfirmation{
+				Token: f.proof(t, auth.PurposeChangeEmail, user.ID, to), Old: from.Address, Now: noon,
+			}))
+		}
+		undo := func(to *auth.Email, issued time.Time) auth.OneTimeToken {
+			token := f.token(user.ID, to)
+			token.Purpose, token.IssuedAt, token.ExpiresAt = auth.PurposeUndoEmailChange, issued, noon.Add(auth.UndoTTL)
+			return f.issue(t, token)
+		}
+		change(n.Email, second)
+		owners := undo(n.Email, noon)
+		change(second, third)
+		thiefs := undo(second, noon.Add(time.Minute))
+		must(t, "UndoEmailChange of the thief", f.UndoEmailChange(ctx, thiefs, noon.Add(time.Hour)))
+		must(t, "UndoEmailChange of the owner", f.UndoEmailChange(ctx, owners, noon.Add(time.Hour)))
+		if got := f.stateOf(t, user.ID).User.Email; got != n.Email.Address {
+			t.Errorf("got the address %s, want the owner's", got)
 		}
 	})
 
