@@ -62,7 +62,7 @@ func TestWorkerThatDiesHoldsNothingBack(t *testing.T) {
 		p.work(func(m mail.Message) error {
 			mu.Lock()
 			if sent < 7 {
-				p.deliver(m)
+				_ = p.deliver(m)
 				sent++
 			}
 			if sent < 7 {
