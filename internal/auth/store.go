@@ -37,8 +37,8 @@ type Store interface {
 	RevokeSession(context.Context, UserID, SessionID) error
 	// RevokeOtherSessions ends all sessions of the user but one.
 	RevokeOtherSessions(ctx context.Context, user UserID, keep SessionID) error
-	// ChangePassword replaces the password, ends every session and outstanding reset, and creates a new session.
-	// It returns ErrChanged if the password is not the one that was verified, or the user is not active; ErrSessionIDTaken.
+	// ChangePassword replaces the password, ends every session and outstanding reset, and creates a new session. It returns
+	// ErrChanged if the password is not the one that was verified, or the user is a guest or not active; ErrSessionIDTaken.
 	ChangePassword(context.Context, PasswordChange) (User, error)
 	// UpdateProfile changes the members that are given and returns the user; ErrNotFound if there is none that is active.
 	UpdateProfile(context.Context, UserID, ProfileChange) (User, error)
@@ -135,10 +135,10 @@ type SessionUse struct {
 	ExpiresAt time.Time
 }
 
-// PasswordChange is a new password of a user who gave the current one.
+// PasswordChange is a new password of a user who gave the current one, or has none.
 type PasswordChange struct {
 	UserID   UserID
-	Verified PasswordHash
+	Verified PasswordHash // "": there was none
 	New      PasswordHash
 	Now      time.Time
 	Session  Session

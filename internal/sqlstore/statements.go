@@ -43,7 +43,7 @@ const (
 		RETURNING ` + userColumns
 
 	updateUserPassword = `UPDATE users SET password_hash = $3, signed_in_at = $4
-		WHERE id = $1 AND status = 0 AND password_hash = $2
+		WHERE id = $1 AND status = 0 AND guest = 0 AND password_hash IS NOT DISTINCT FROM $2
 		RETURNING ` + userColumns
 
 	updateUserResetPassword = `UPDATE users SET password_hash = $3, email_verified_at = COALESCE(email_verified_at, $4)

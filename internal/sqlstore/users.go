@@ -235,7 +235,7 @@ func (s *Store) ChangePassword(ctx context.Context, c auth.PasswordChange) (auth
 	var user auth.User
 	err := s.change(ctx, c.UserID, func(ctx context.Context, q querier) (err error) {
 		user, _, err = s.queryUser(ctx, q, auth.ErrChanged, updateUserPassword,
-			int64(c.UserID), string(c.Verified), string(c.New), micros(c.Now))
+			int64(c.UserID), nullable(c.Verified), string(c.New), micros(c.Now))
 		if err != nil {
 			return fmt.Errorf("update password: %w", err)
 		}
