@@ -104,6 +104,10 @@ func answerTo(err error) answer {
 		return one(http.StatusMethodNotAllowed, latchkey.CodeMethodNotAllowed, "method", latchkey.FieldUnsupported, msgMethod)
 	case errors.Is(err, auth.ErrIdentityTaken):
 		return one(http.StatusConflict, latchkey.CodeConflict, "uid", latchkey.FieldTaken, msgIdentityTaken)
+	case errors.Is(err, auth.ErrKeySpent):
+		return one(http.StatusConflict, latchkey.CodeConflict, "idempotency_key", latchkey.FieldTaken, msgKeySpent)
+	case errors.Is(err, auth.ErrKeyInvalid):
+		return one(http.StatusBadRequest, latchkey.CodeInvalidRequest, "idempotency_key", latchkey.FieldInvalid, msgKeyInvalid)
 	case errors.Is(err, errTokenConflict):
 		return one(http.StatusBadRequest, latchkey.CodeTokenConflict, "token", latchkey.FieldInvalid, msgTokenConflict)
 	case errors.Is(err, errBadJSON):

@@ -257,7 +257,7 @@ func TestUnusedGuestsAreDeletedAndUsedOnesAreNot(t *testing.T) {
 		s.Clock.Advance(29 * day)
 		wantAlive(t, s, used.Token())
 		s.CleanUp()
-		s.Clock.Advance(day) // the 30 days are over
+		s.Clock.Advance(day + time.Minute) // the 30 days are over, and the time that the clean-up keeps away from their end
 		s.CleanUp()
 		wantDead(t, s, idle.Token())
 		wantAlive(t, s, used.Token())

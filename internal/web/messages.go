@@ -20,6 +20,8 @@ const (
 	msgNotFound           messageKey = "not_found"
 	msgMethod             messageKey = "method"
 	msgIdentityTaken      messageKey = "identity_taken"
+	msgKeySpent           messageKey = "key_spent"
+	msgKeyInvalid         messageKey = "key_invalid"
 	msgTokenConflict      messageKey = "token_conflict"
 	msgBadJSON            messageKey = "bad_json"
 	msgBadRequest         messageKey = "bad_request"
@@ -47,6 +49,8 @@ var messages = map[messageKey]translated{
 	msgNotFound:           {"There is no such thing.", "该内容不存在。"},
 	msgMethod:             {"This path does not take this method.", "该路径不支持此请求方法。"},
 	msgIdentityTaken:      {"This WeChat account belongs to another user.", "该微信账号已属于其他用户。"},
+	msgKeySpent:           {"The guest of this Idempotency-Key has become a user or is gone. Please sign in, or start with a new key.", "该 Idempotency-Key 对应的游客已成为正式用户或已不存在，请登录，或使用新的 Idempotency-Key。"},
+	msgKeyInvalid:         {"Idempotency-Key must be a single header line of 16 to 128 visible ASCII characters, a UUID for example.", "Idempotency-Key 只能出现一次，且必须是 16 到 128 个可见的 ASCII 字符，例如一个 UUID。"},
 	msgTokenConflict:      {"The request carries two different tokens.", "请求中包含两个不同的令牌。"},
 	msgBadJSON:            {"The body must be one JSON object in UTF-8, with each member once and spelled as documented.", "请求体必须是一个 UTF-8 编码的 JSON 对象，每个字段只出现一次，且大小写与文档一致。"},
 	msgBadRequest:         {"The request could not be read.", "无法读取该请求。"},
