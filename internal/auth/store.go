@@ -189,6 +189,12 @@ type Pruning struct {
 	LiveAt time.Time
 }
 
+// NotSeenFor is Pruning of guests who were not seen for so long. It should be longer than clocks of nodes may differ.
+func NotSeenFor(d time.Duration, now time.Time) Pruning {
+	now = now.UTC()
+	return Pruning{Before: now.Add(-d), LiveAt: now.Add(-usesFlushGrace)}
+}
+
 // Due says what CleanUp deletes.
 type Due struct {
 	// Now is when sessions, one-time tokens and guest keys must have expired.

@@ -102,7 +102,7 @@ type guestPlace struct{ seenAt, id int64 }
 // one, and how many of them are unused.
 func (s *Store) eachGuestPage(ctx context.Context, p auth.Pruning, do func(from, to guestPlace, unused int64) error) error {
 	from := guestPlace{seenAt: math.MinInt64}
-	for {
+	for ctx.Err() == nil {
 		to, size, unused, err := s.guestPage(ctx, p, from)
 		if err != nil {
 			return fmt.Errorf("look for unused guests: %w", err)
@@ -115,6 +115,7 @@ func (s *Store) eachGuestPage(ctx context.Context, p auth.Pruning, do func(from,
 		}
 		from = to
 	}
+	return ctx.Err()
 }
 
 func (s *Store) guestPage(ctx context.Context, p auth.Pruning, from guestPlace) (to guestPlace, size int, unused int64, err error) {

@@ -171,7 +171,7 @@ func testUnusedGuests(t *testing.T, f fixture) {
 		f.expectFree(t, n.Username, nil, nil)
 		_, _, err := f.FindUser(ctx, guest.ID)
 		expectError(t, "FindUser", err, auth.ErrNotFound)
-		n.Session = f.session(noon)
+		n.Session, n.Guest = f.session(noon), false
 		if again := f.create(t, n); again.ID <= guest.ID {
 			t.Errorf("the new user got id %d, want one beyond %d", again.ID, guest.ID)
 		}
