@@ -123,12 +123,14 @@ func (s *Store) guestPage(ctx context.Context, p auth.Pruning, from guestPlace) 
 		size, unused = 0, 0
 		args := []any{micros(p.Before), from.seenAt, from.id, micros(p.LiveAt), int64(pruneBatch)}
 		return q.rows(ctx, selectGuestPage, args, func(scan func(...any) error) error {
-			var isUnused int64
-			if err := scan(&to.id, &to.seenAt, &isUnused); err != nil {
+			var sessions int64
+			if err := scan(&to.id, &to.seenAt, &sessions); err != nil {
 				return err
 			}
 			size++
-			unused += isUnused
+			if sessions == 0 {
+				unused++
+			}
 			return nil
 		})
 	})

@@ -257,8 +257,9 @@ const (
 
 	// A page of guests who were not seen since $1, in the order of the index; $2 and $3 are the last one of the page before.
 	// A guest is unused without a session that is live at $4 or was used since.
-	selectGuestPage = `SELECT id, signed_in_at, CASE WHEN EXISTS
-				(SELECT 1 FROM sessions WHERE user_id = users.id AND (expires_at > $4 OR last_used_at > $1)) THEN 0 ELSE 1 END
+	// PostgreSQL might read all sessions for EXISTS; it cannot do so to count them.
+	selectGuestPage = `SELECT id, signed_in_at,
+			(SELECT COUNT(*) FROM sessions WHERE user_id = users.id AND (expires_at > $4 OR last_used_at > $1))
 		FROM users
 		WHERE guest = 1 AND signed_in_at <= $1 AND signed_in_at >= $2 AND (signed_in_at > $2 OR id > $3)
 		ORDER BY signed_in_at, id LIMIT $5`
