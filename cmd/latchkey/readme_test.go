@@ -80,7 +80,7 @@ func TestDocumentsNameRealVariables(t *testing.T) {
 func TestReadmeExamplesWork(t *testing.T) {
 	t.Parallel()
 	p := develop(t, dbtest.SQLite(t), "--server-keys="+serverKey)
-	variables := map[string]string{"KEY": serverKey}
+	variables := map[string]string{"KEY": serverKey, "ONCE": "c0ffee5eedc0ffee5eedc0ffee5eed00"}
 	ran := 0
 	for _, args := range curls(t, readFile(t, readme)) {
 		method, address, body, header := "", "", "", []string(nil)
