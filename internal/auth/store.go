@@ -77,9 +77,9 @@ type Store interface {
 	// UndoEmailChange uses up a token of PurposeUndoEmailChange: the user has the old address back, and every session
 	// and one-time token of the user ends, except older undos. It returns ErrTokenInvalid or a *TakenError.
 	UndoEmailChange(ctx context.Context, token OneTimeToken, now time.Time) error
-	// CleanUp deletes up to limit rows of each kind that is due, and returns how many of all kinds. Guests who seemed
-	// due but have a live session are counted too: they are not looked at again before they can be due. Whoever signs a guest in,
-	// upgrades one or writes down a use at the same moment comes first.
+	// CleanUp deletes up to limit rows of each kind that is due, and returns how many of all kinds. Guests who seemed due
+	// but have a live session are counted too: they are not looked at again before they can be due. Whoever signs a guest
+	// in, upgrades one or writes down a use at the same moment comes first.
 	CleanUp(ctx context.Context, due Due, limit int) (int, error)
 	// Ping returns nil if the database answers.
 	Ping(context.Context) error
@@ -133,7 +133,7 @@ type SignIn struct {
 	Session Session
 	// Verified is the password hash that the proof was checked against, nil when it was no password.
 	Verified *PasswordHash
-	// GuestOnly refuses a user who is no guest any more.
+	// GuestOnly refuses a user who is no guest any more. Guests have no password: Verified is nil then.
 	GuestOnly bool
 	// Rehashed replaces Verified if not empty: the same password under today's parameters.
 	Rehashed PasswordHash

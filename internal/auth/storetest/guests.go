@@ -16,7 +16,6 @@ func testGuests(t *testing.T, db Database) {
 }
 
 func testUpgrades(t *testing.T, f fixture) {
-
 	t.Run("a guest becomes a full user in place", func(t *testing.T) {
 		t.Parallel()
 		ctx := t.Context()
@@ -305,7 +304,7 @@ func testPruning(t *testing.T, f fixture) {
 		ctx := t.Context()
 		long := noon.AddDate(-30, 0, 0) // no other test's
 		p := auth.Pruning{Before: long.Add(time.Hour), LiveAt: long.Add(24 * time.Hour)}
-		// make makes one who was seen at a time and has a session until another; zero: none.
+		// create makes one who was seen at a time and has a session until another; zero: none.
 		create := func(n auth.NewUser, used, ends time.Time) auth.UserID {
 			n.Now = long
 			n.Session = f.session(long)

@@ -199,7 +199,7 @@ func testRacingGuests(t *testing.T, nodes nodes) {
 		f.expectNoSession(t, up.Session.ID)
 	}
 
-	t.Run("of an upgrade and the deletion of a guest exactly one succeeds, or the upgrade is deleted whole", func(t *testing.T) {
+	t.Run("a guest who is upgraded and deleted at once is gone, and nothing of the upgrade is left", func(t *testing.T) {
 		t.Parallel()
 		for range rounds {
 			guest := f.create(t, f.newGuest())
