@@ -52,10 +52,7 @@ func (c pruneCommand) Run(w world) (err error) {
 	if age < minPruneAge {
 		return fmt.Errorf("--older-than: %s is too short, write 1h or more", c.OlderThan)
 	}
-	if err := mustExist(db); err != nil {
-		return fmt.Errorf("--database: %w", err)
-	}
-	store, err := openStore(w.ctx, storeConfig(db))
+	store, err := openExisting(w.ctx, db)
 	if err != nil {
 		return err
 	}
