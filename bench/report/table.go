@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -15,7 +16,8 @@ import (
 // table has no place for.
 func (r Report) WriteTable(w io.Writer) error {
 	m := r.Machine
-	fmt.Fprintf(w, "%s, %d cores, %s, %s, %s, commit %s, %s\n", m.CPU, m.Cores, m.System, m.Go, m.Engine, m.Commit, m.Date)
+	fmt.Fprintf(w, "%s, %d cores, %s, files on %s, %s, %s, %s, commit %s, %s\n",
+		m.CPU, m.Cores, cmp.Or(m.Memory, "unknown memory"), cmp.Or(m.Storage, "an unknown file system"), m.System, m.Go, m.Engine, m.Commit, m.Date)
 	if m.Busy != nil {
 		fmt.Fprintf(w, "others used %.0f%% of the cores in the second before\n", 100**m.Busy)
 	}
