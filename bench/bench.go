@@ -80,9 +80,6 @@ func (b *bench) rounds(ctx context.Context, turns ...turn) (map[string][]float64
 
 // load runs the plan in a process of its own, and notes what was not answered as expected.
 func (b *bench) load(ctx context.Context, p load.Plan) (load.Result, error) {
-	if p.WarmUp == 0 {
-		p.WarmUp = b.options.duration / 10
-	}
 	r, err := runChild[load.Result](ctx, "child-load", p)
 	if err != nil {
 		return r, err

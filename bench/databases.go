@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -77,9 +76,6 @@ func (d *databases) drop() error {
 }
 
 func (d *databases) administer(ctx context.Context, statement string) error {
-	if !strings.HasPrefix(d.server, "postgres://") && !strings.HasPrefix(d.server, "postgresql://") {
-		return errors.New("-database is sqlite or a postgres:// URL")
-	}
 	conn, err := pgx.Connect(ctx, d.server)
 	if err != nil {
 		return fmt.Errorf("-database: %w", err)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"strings"
 	"syscall"
 	"time"
 
@@ -94,6 +95,8 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 		return o, fmt.Errorf("%q is not understood, see -help", f.Args())
 	case o.rounds < 1 || o.duration <= 0:
 		return o, errors.New("-rounds and -duration must be more than nothing")
+	case o.database != "sqlite" && !strings.HasPrefix(o.database, "postgres://") && !strings.HasPrefix(o.database, "postgresql://"):
+		return o, errors.New("-database is sqlite or a postgres:// URL")
 	case o.users != 0 && o.users <= fewUsers:
 		return o, fmt.Errorf("-users must be more than %d", fewUsers)
 	}
