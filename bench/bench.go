@@ -44,7 +44,10 @@ func newBench(ctx context.Context, o options) (*bench, error) {
 			return nil, errors.Join(err, b.close())
 		}
 	}
-	b.report.Machine = describeMachine(ctx, b.program, dir)
+	b.report.Machine = describeMachine(b.program, dir)
+	if b.report.Machine.Commit == "" && o.program == "" {
+		b.report.Machine.Commit = checkedOut(ctx)
+	}
 	b.report.Machine.Engine, b.report.Machine.Note = b.databases.version(ctx), o.note
 	b.report.Settings = report.Settings{Rounds: o.rounds, Seconds: o.duration.Seconds(), Users: o.users, Quick: o.quick}
 	return b, nil

@@ -15,17 +15,16 @@ import (
 )
 
 // describeMachine says on what the run is made. What a system does not tell stays empty.
-func describeMachine(ctx context.Context, program, dir string) report.Machine {
+func describeMachine(program, dir string) report.Machine {
 	m := report.Machine{
 		Date:   time.Now().UTC().Format("2006-01-02 15:04 MST"),
 		CPU:    cpuModel(),
 		Cores:  runtime.NumCPU(),
 		System: runtime.GOOS + "/" + runtime.GOARCH,
 		Go:     runtime.Version(),
-		Commit: "unknown",
 	}
 	if info, err := buildinfo.ReadFile(program); err == nil {
-		m.Go, m.Commit = info.GoVersion, commitOf(ctx, info)
+		m.Go, m.Commit = info.GoVersion, commitOf(info)
 	}
 	if fields, err := fieldsOf("/proc/meminfo"); err == nil {
 		m.Memory = fmt.Sprintf("%.0f GiB", fields["MemTotal"]/(1<<20))
@@ -35,8 +34,8 @@ func describeMachine(ctx context.Context, program, dir string) report.Machine {
 	return m
 }
 
-// commitOf asks the program and, as the go command does not stamp one that is built in a second worktree, git.
-func commitOf(ctx context.Context, info *buildinfo.BuildInfo) string {
+// commitOf is what the go command wrote into the program, if it did.
+func commitOf(info *buildinfo.BuildInfo) string {
 	commit, modified := "", false
 	for _, s := range info.Settings {
 		switch s.Key {
@@ -46,16 +45,23 @@ func commitOf(ctx context.Context, info *buildinfo.BuildInfo) string {
 			modified = s.Value == "true"
 		}
 	}
-	if commit == "" {
-		revision, err := exec.CommandContext(ctx, "git", "rev-parse", "HEAD").Output()
-		if err != nil {
-			return "unknown"
-		}
-		changes, err := exec.CommandContext(ctx, "git", "status", "--porcelain").Output()
-		commit, modified = strings.TrimSpace(string(revision)), err != nil || len(changes) > 0
+	return shortCommit(commit, modified)
+}
+
+// checkedOut is the commit of the working folder. The go command does not stamp a program that is built in a second
+// worktree.
+func checkedOut(ctx context.Context) string {
+	revision, err := exec.CommandContext(ctx, "git", "rev-parse", "HEAD").Output()
+	if err != nil {
+		return ""
 	}
+	changes, err := exec.CommandContext(ctx, "git", "status", "--porcelain").Output()
+	return shortCommit(strings.TrimSpace(string(revision)), err != nil || len(changes) > 0)
+}
+
+func shortCommit(commit string, modified bool) string {
 	commit = commit[:min(len(commit), 12)]
-	if modified {
+	if modified && commit != "" {
 		commit += " with changes"
 	}
 	return commit

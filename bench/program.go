@@ -51,8 +51,8 @@ func launch(ctx context.Context, path, dir string, database fill.Config) (*servi
 		return nil, err
 	}
 	s.cmd = exec.CommandContext(ctx, path, "serve",
-		"--listen="+address, "--public-url=http://"+address, "--database="+name, "--rate-limits=off")
-	s.cmd.Env = withoutSettings(os.Environ())
+		"--listen="+address, "--public-url=http://"+address, "--rate-limits=off")
+	s.cmd.Env = append(withoutSettings(os.Environ()), "LATCHKEY_DATABASE="+name) // not an argument: the URL has a password
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	if err := s.cmd.Start(); err != nil {
 		_ = s.log.Close()

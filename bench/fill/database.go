@@ -45,5 +45,3 @@ func (p Population) Database(ctx context.Context, cfg Config, progress Progress)
 
 // index is one that is made again after filling.
 type index struct{ name, definition string }
-
-const reportEvery = 10_000 // rows between two reports of progress

@@ -7,6 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+const reportEvery = 10_000 // rows between two reports of progress
+
 func (p Population) postgres(ctx context.Context, cfg Config, progress Progress) error {
 	conn, err := pgx.Connect(ctx, cfg.PostgresURL)
 	if err != nil {

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -21,7 +22,7 @@ func Compare(w io.Writer, old, new Report) {
 			fmt.Fprintf(w, "the %s differs: %s, now %s\n", d.what, d.old, d.new)
 		}
 	}
-	fmt.Fprintf(w, "what moved from commit %s to %s:\n", old.Machine.Commit, new.Machine.Commit)
+	fmt.Fprintf(w, "what moved from commit %s to %s:\n", cmp.Or(old.Machine.Commit, "unknown"), cmp.Or(new.Machine.Commit, "unknown"))
 	moved := 0
 	say := func(format string, args ...any) {
 		moved++

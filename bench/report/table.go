@@ -17,7 +17,8 @@ import (
 func (r Report) WriteTable(w io.Writer) error {
 	m := r.Machine
 	fmt.Fprintf(w, "%s, %d cores, %s, files on %s, %s, %s, %s, commit %s, %s\n",
-		m.CPU, m.Cores, cmp.Or(m.Memory, "unknown memory"), cmp.Or(m.Storage, "an unknown file system"), m.System, m.Go, m.Engine, m.Commit, m.Date)
+		m.CPU, m.Cores, cmp.Or(m.Memory, "unknown memory"), cmp.Or(m.Storage, "an unknown file system"), m.System, m.Go, m.Engine,
+		cmp.Or(m.Commit, "unknown"), m.Date)
 	if m.Busy != nil {
 		fmt.Fprintf(w, "others used %.0f%% of the cores in the second before\n", 100**m.Busy)
 	}
