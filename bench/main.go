@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -20,10 +21,13 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	err := run(ctx, os.Args[1:])
-	stop()
 	switch {
 	case errors.Is(err, flag.ErrHelp):
+	case err != nil && ctx.Err() != nil: // what was being done broke off, and there is nothing wrong with that
+		fmt.Fprintln(os.Stderr, "bench: interrupted")
+		os.Exit(1)
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
@@ -163,6 +167,9 @@ func (b *bench) publish(old report.Report) error {
 	}
 	if b.options.compare != "" {
 		fmt.Fprintln(table)
+		if b.options.only.String() != "" { // what was not asked for is not gone
+			old.Rows = slices.DeleteFunc(old.Rows, func(row report.Row) bool { return !b.report.Has(row.Name) })
+		}
 		report.Compare(table, old, b.report)
 	}
 	if err := b.writeJSON(); err != nil {

@@ -47,7 +47,7 @@ func Compare(w io.Writer, old, new Report) {
 		}
 	}
 	for _, row := range old.Rows {
-		if !slices.ContainsFunc(new.Rows, func(n Row) bool { return n.Name == row.Name }) {
+		if row.judged() != nil && !new.Has(row.Name) {
 			say("gone    %s: was %s", row.Name, row.judged().text(row.judgedUnit()))
 		}
 	}

@@ -121,6 +121,11 @@ func (r Row) Met() (met, ok bool) {
 	return f.Median <= r.Goal.AtMost, true
 }
 
+// Has says whether there is a row of that name.
+func (r Report) Has(name string) bool {
+	return slices.ContainsFunc(r.Rows, func(row Row) bool { return row.Name == name })
+}
+
 // WriteJSON writes the whole report.
 func (r Report) WriteJSON(w io.Writer) error {
 	encoder := json.NewEncoder(w)
