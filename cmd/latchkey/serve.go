@@ -79,7 +79,7 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 
 	waker := mail.NewWaker()
 	service, err := auth.New(auth.Config{
-		Store: store, Cache: cache, Hasher: hasher, Mailer: waker, Logger: logger, Now: time.Now,
+		Store: store, AuditLog: store, Cache: cache, Hasher: hasher, Mailer: waker, Logger: logger, Now: time.Now,
 		PublicURL:         cfg.PublicURL,
 		PlaceholderDomain: cfg.PlaceholderEmailDomain,
 		PasswordMinLength: cfg.PasswordMinLength,
@@ -87,6 +87,7 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 		SessionIdle:       cfg.SessionIdle,
 		SessionMaxAge:     cfg.SessionMaxAge,
 		GuestIdle:         cfg.GuestIdle,
+		AuditKeep:         cfg.AuditKeep,
 		NotifyNewDevice:   cfg.NotifyNewDevice,
 		WeChatApps:        wechatAppIDs(cfg),
 		BelieveBareUID:    cfg.Dev,
@@ -103,7 +104,7 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 		return err
 	}
 
-	registry := newRegistry(hasher)
+	registry := newRegistry(hasher, service)
 	handler, err := web.New(web.Config{
 		Service: service, Now: time.Now, Logger: logger,
 		PublicURL:      cfg.PublicURL,

@@ -32,6 +32,7 @@ const (
 	PasswordMinLength = 8
 	SessionIdle       = 90 * 24 * time.Hour
 	GuestIdle         = 30 * 24 * time.Hour
+	AuditKeep         = 180 * 24 * time.Hour
 )
 
 // Options are what differs from `latchkey serve` with nothing set but what is required.
@@ -137,7 +138,7 @@ func Start(t testing.TB, db sqlstore.Config, o Options) *Server {
 		store = o.Store(store)
 	}
 	s.Service, err = auth.New(auth.Config{
-		Store: store, Cache: cache, Hasher: s.Hasher, Mailer: s.waker, Logger: logger, Now: s.Clock.Now,
+		Store: store, AuditLog: s.Store, Cache: cache, Hasher: s.Hasher, Mailer: s.waker, Logger: logger, Now: s.Clock.Now,
 		PublicURL:         o.PublicURL,
 		PlaceholderDomain: dbtest.PlaceholderDomain,
 		PasswordMinLength: o.PasswordMinLength,
@@ -145,6 +146,7 @@ func Start(t testing.TB, db sqlstore.Config, o Options) *Server {
 		SessionIdle:       o.SessionIdle,
 		SessionMaxAge:     o.SessionMaxAge,
 		GuestIdle:         o.GuestIdle,
+		AuditKeep:         AuditKeep,
 		WeChatApps:        o.WeChatApps,
 		BelieveBareUID:    o.BelieveBareUID,
 	})
@@ -265,7 +267,7 @@ func (s *Server) CleanUp() {
 	}
 }
 
-// Settle does what the service does every few seconds: it writes down which sessions were used.
+// Settle does what the service does every few seconds: it writes down which sessions were used and what is to be audited.
 func (s *Server) Settle() {
 	ended, end := context.WithCancel(context.Background())
 	end()

@@ -75,7 +75,8 @@ type Store interface {
 	// UndoEmailChange uses up a token of PurposeUndoEmailChange: the user has the old address back, and every session
 	// and one-time token of the user ends, except older undos. It returns ErrTokenInvalid or a *TakenError.
 	UndoEmailChange(ctx context.Context, token OneTimeToken, now time.Time) error
-	// CleanUp deletes up to limit rows of each kind that is due, and returns how many of all kinds.
+	// CleanUp deletes up to limit rows of each kind that is due, and returns how many of all kinds. Of guests it appends
+	// an AuditGuestsDeleted to the AuditLog with their number.
 	CleanUp(ctx context.Context, due Due, limit int) (int, error)
 	// Ping returns nil if the database answers.
 	Ping(context.Context) error
@@ -178,4 +179,6 @@ type Due struct {
 	DeletedBefore time.Time
 	// FailedMailBefore: messages that expired before this are forgotten.
 	FailedMailBefore time.Time
+	// AuditBefore: audit events from before this are deleted.
+	AuditBefore time.Time
 }

@@ -23,6 +23,13 @@ type WeChatSignIn struct {
 	FromTrustedBackend bool
 }
 
+func (in WeChatSignIn) proof() AuditProof {
+	if in.FromTrustedBackend {
+		return ProofServerKey
+	}
+	return ProofBareUID
+}
+
 // SignInWithWeChat signs in the user that a WeChat openid belongs to, and creates one the first time; if guest is not
 // nil, that guest becomes the user and keeps the id. An openid is a name, not a secret: without a proof it returns
 // ErrInvalidCredentials. It returns ErrIdentityTaken if a guest's upgrade meets an openid that has a user; a
@@ -32,6 +39,7 @@ func (s *Service) SignInWithWeChat(ctx context.Context, in WeChatSignIn, guest *
 		return SignedIn{}, invalid(FieldUID, Required)
 	}
 	if !in.FromTrustedBackend && !s.cfg.BelieveBareUID {
+		s.Audit(ctx, refused(AuditSignIn, ReasonNoProof, 0, ProofBareUID, origin))
 		return SignedIn{}, ErrInvalidCredentials
 	}
 	if !isOpenID(in.UID) {
@@ -49,9 +57,10 @@ func (s *Service) SignInWithWeChat(ctx context.Context, in WeChatSignIn, guest *
 		user, err := s.cfg.Store.FindIdentity(ctx, identity)
 		switch {
 		case err == nil && upgrading:
+			s.Audit(ctx, refused(AuditIdentityConflict, ReasonTaken, guest.User.ID, in.proof(), origin))
 			return SignedIn{}, ErrIdentityTaken
 		case err == nil:
-			signedIn, err := s.signInAs(ctx, SignIn{UserID: user.ID}, user.Guest, origin)
+			signedIn, err := s.signInAs(ctx, SignIn{UserID: user.ID}, user.Guest, in.proof(), origin)
 			if errors.Is(err, ErrChanged) { // disabled
 				return SignedIn{}, ErrInvalidCredentials
 			}
@@ -162,6 +171,7 @@ func (s *Service) signUpWithWeChat(ctx context.Context, in WeChatSignIn, identit
 		case err != nil:
 			return SignedIn{}, fmt.Errorf("create user: %w", err)
 		}
+		s.Audit(ctx, signedIn.event(AuditSignUp, in.proof(), origin))
 		s.cfg.Mailer.Wake()
 		return signedIn, nil
 	}
@@ -188,6 +198,7 @@ func (s *Service) upgradeWithWeChat(ctx context.Context, in WeChatSignIn, identi
 	case err != nil:
 		return SignedIn{}, fmt.Errorf("upgrade guest: %w", err)
 	}
+	s.Audit(ctx, signedIn.event(AuditGuestUpgraded, in.proof(), origin))
 	s.cfg.Mailer.Wake()
 	return signedIn, nil
 }

@@ -8,6 +8,8 @@ import (
 	"github.com/ideaegg/latchkey/internal/auth"
 )
 
+const unusedGuests = "guests"
+
 // CleanUp implements auth.Store. Each kind is a transaction of its own, so that others get their turn between them.
 func (s *Store) CleanUp(ctx context.Context, due auth.Due, limit int) (int, error) {
 	kinds := []struct {
@@ -17,9 +19,10 @@ func (s *Store) CleanUp(ctx context.Context, due auth.Due, limit int) (int, erro
 	}{
 		{"sessions", deleteExpiredSessions, due.Now},
 		{"one-time tokens", deleteExpiredOneTimeTokens, due.Now},
-		{"guests", deleteUnusedGuests, due.GuestsBefore},
+		{unusedGuests, deleteUnusedGuests, due.GuestsBefore},
 		{"usernames", deleteHeldUsernames, due.DeletedBefore},
 		{"messages", deleteOldMessages, due.FailedMailBefore},
+		{"audit events", deleteOldAuditEvents, due.AuditBefore},
 		{"invalidations", deleteOldInvalidations, due.Now.Add(-invalidationsKept)},
 	}
 	total := int64(0)
@@ -27,7 +30,10 @@ func (s *Store) CleanUp(ctx context.Context, due auth.Due, limit int) (int, erro
 		var n int64
 		err := s.engine.write(ctx, func(ctx context.Context, q querier) (err error) {
 			n, err = q.exec(ctx, k.sql, micros(k.before), int64(limit))
-			return err
+			if err != nil || n == 0 || k.name != unusedGuests {
+				return err
+			}
+			return s.insertAuditEvent(ctx, q, auth.AuditEvent{Kind: auth.AuditGuestsDeleted, Outcome: auth.AuditOK, At: due.Now, Count: int(n)})
 		})
 		if err != nil {
 			return int(total), fmt.Errorf("delete %s that are due: %w", k.name, err)
