@@ -32,7 +32,9 @@ func (c disableCommand) Run(w world) error {
 type enableCommand struct{ userFlags }
 
 // Run enables the user.
-func (c enableCommand) Run(w world) error { return c.setStatus(w, auth.StatusActive, auth.AuditUserEnabled, "enabled") }
+func (c enableCommand) Run(w world) error {
+	return c.setStatus(w, auth.StatusActive, auth.AuditUserEnabled, "enabled")
+}
 
 func (f userFlags) setStatus(w world, status auth.Status, kind auth.AuditKind, done string) (err error) {
 	db, err := f.Settings()

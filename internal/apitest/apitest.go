@@ -59,6 +59,8 @@ type Options struct {
 	Sender mail.Sender
 	// Store, if not nil, stands between the service and its database, to make that fail.
 	Store func(auth.Store) auth.Store
+	// AuditLog, if not nil, does the same for the audit log.
+	AuditLog func(auth.AuditLog) auth.AuditLog
 	// Faulty says that answers of 500 and above are part of the test. Without it each of them is a failure.
 	Faulty bool
 }
@@ -137,8 +139,12 @@ func Start(t testing.TB, db sqlstore.Config, o Options) *Server {
 	if o.Store != nil {
 		store = o.Store(store)
 	}
+	var auditLog auth.AuditLog = s.Store
+	if o.AuditLog != nil {
+		auditLog = o.AuditLog(auditLog)
+	}
 	s.Service, err = auth.New(auth.Config{
-		Store: store, AuditLog: s.Store, Cache: cache, Hasher: s.Hasher, Mailer: s.waker, Logger: logger, Now: s.Clock.Now,
+		Store: store, AuditLog: auditLog, Cache: cache, Hasher: s.Hasher, Mailer: s.waker, Logger: logger, Now: s.Clock.Now,
 		PublicURL:         o.PublicURL,
 		PlaceholderDomain: dbtest.PlaceholderDomain,
 		PasswordMinLength: o.PasswordMinLength,

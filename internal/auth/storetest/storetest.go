@@ -2,6 +2,7 @@
 package storetest
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -24,10 +25,13 @@ import (
 // PlaceholderDomain is that of every store under test.
 const PlaceholderDomain = "ideaegg.me"
 
-// Store is what an engine is: the storage of package auth, the outbox of package mail, and an end.
+// Store is what an engine is: the storage and the audit log of package auth, the outbox of package mail, and an end.
 type Store interface {
 	auth.Store
+	auth.AuditLog
 	mail.Outbox
+	// ListAuditEvents returns the newest events that the filter chooses, oldest first.
+	ListAuditEvents(context.Context, auth.AuditFilter) ([]auth.AuditEvent, error)
 	// Close ends the store. Every later call returns auth.ErrUnavailable.
 	Close() error
 }
@@ -50,6 +54,7 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"one-time tokens", testOneTimeTokens},
 		{"e-mail addresses", testEmailAddresses},
 		{"mail", testMail},
+		{"audit events", testAudit},
 		{"clean-up", testCleanUp},
 		{"races", testRaces},
 		{"restarts", testRestarts},
