@@ -127,6 +127,23 @@ func TestAuditOfTheLastSecondSurvivesTheEnd(t *testing.T) {
 	}
 }
 
+// TestAuditOfAnAcknowledgedChangeSurvivesAKill kills the program at once after a change of password.
+func TestAuditOfAnAcknowledgedChangeSurvivesAKill(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, cfg sqlstore.Config) {
+		p := develop(t, cfg)
+		in := newUser("john_smith")
+		user := p.signedIn(t, "/sign_up", in)
+		p.call(t, http.StatusOK, http.MethodPut, "/user/password", members{
+			"current_password": in["password"], "password": "another one", "password_confirmation": "another one",
+		}, bearer(user.PrivateToken))
+		p.kill()
+		if diff := cmp.Diff([]string{"password_changed ok"}, kindsOf(auditEvents(t, cfg, "--kind=password_changed"))); diff != "" {
+			t.Errorf("events (-want +got):\n%s", diff)
+		}
+	})
+}
+
 // TestEveryAuditKindIsDocumented compares the table of kinds with the program's own.
 func TestEveryAuditKindIsDocumented(t *testing.T) {
 	t.Parallel()

@@ -164,6 +164,8 @@ const (
 	auditBatch         = 100         // a transaction that is done in time when the database is some milliseconds away
 	// auditWait is how long an acknowledgement waits for its event when the database has trouble. Then it is left to the flush.
 	auditWait = 2 * time.Second
+	// auditFlushWait is how long a flush may take, also at the end of the process: all that can wait, to a database nearby.
+	auditFlushWait = 5 * time.Second
 )
 
 // Audit records a fact at the present time. It never fails, and waits for the database only where isLasting says so, so
@@ -361,7 +363,7 @@ func (s *Service) runAudits(ctx context.Context) {
 
 // flushAudits writes down what waits. The end of ctx does not interrupt it: nobody would know whether it was written.
 func (s *Service) flushAudits(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*auditWait)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditFlushWait)
 	defer cancel()
 	for {
 		batch := s.audits.take()
