@@ -204,13 +204,10 @@ func testAuditRaces(t *testing.T, db Database, f fixture) {
 		}
 	})
 
-	t.Run("what was acknowledged is there after a restart, and a closed store takes none", func(t *testing.T) {
+	t.Run("what was acknowledged is there after a restart", func(t *testing.T) {
 		fact := f.fact(96, noon)
 		f.record(t, fact)
 		must(t, "Close", f.Close())
-		expectError(t, "AppendAuditEvents", f.AppendAuditEvents(t.Context(), []auth.AuditEvent{fact}), auth.ErrUnavailable)
-		_, err := f.ListAuditEvents(t.Context(), auth.AuditFilter{Limit: 1})
-		expectError(t, "ListAuditEvents", err, auth.ErrUnavailable)
 		f.on(open(t, db)).expectFacts(t, auth.AuditFilter{UserID: 96}, fact)
 	})
 }
