@@ -111,7 +111,9 @@ const (
 	ReasonDisabled      AuditReason = "disabled"
 	ReasonChanged       AuditReason = "changed"       // the password was right, but meanwhile replaced, or the user disabled
 	ReasonNoProof       AuditReason = "no_proof"      // nothing that proves the identity
-	ReasonTaken         AuditReason = "taken"         // the identity or address is somebody else's
+	ReasonBlocked       AuditReason = "blocked"       // by WeChat, or made up by it
+	ReasonTaken         AuditReason = "taken"         // the identity or address is somebody else's, or the user has another there
+	ReasonLastWayIn     AuditReason = "last_way_in"   // nobody could sign in any more
 	ReasonStaleSession  AuditReason = "stale_session" // signed in too long ago for a user without a password
 	ReasonInvalidToken  AuditReason = "invalid_token" // unknown, used up, expired or for something else
 	ReasonWrongCode     AuditReason = "wrong_code"    // the same of a code
@@ -203,6 +205,14 @@ func refusalReason(err error) AuditReason {
 	switch {
 	case errors.Is(err, ErrForbidden):
 		return ReasonStaleSession
+	case errors.Is(err, ErrUnproven):
+		return ReasonNoProof
+	case errors.Is(err, ErrBlocked), errors.Is(err, ErrSnapshotUser):
+		return ReasonBlocked
+	case errors.Is(err, ErrIdentityTaken), errors.Is(err, ErrHasIdentity):
+		return ReasonTaken
+	case errors.Is(err, ErrLastWayIn):
+		return ReasonLastWayIn
 	case !ok || len(fault.Fields) != 1:
 		return ""
 	}
@@ -230,13 +240,18 @@ func (in SignedIn) event(kind AuditKind, proof AuditProof, origin Origin) AuditE
 // event is what a signed-in user did, to one of their sessions if session is not 0. The proof is the session, unless a
 // password was asked for and was right.
 func (c Current) event(kind AuditKind, session SessionID, verified PasswordHash, origin Origin) AuditEvent {
-	e := AuditEvent{
-		Kind: kind, Outcome: AuditOK, UserID: c.User.ID, Proof: ProofSession, Session: session, Token: c.Session.TokenHash.String(), Origin: origin,
+	return AuditEvent{
+		Kind: kind, Outcome: AuditOK, UserID: c.User.ID, Proof: presenceProof(verified), Session: session,
+		Token: c.Session.TokenHash.String(), Origin: origin,
 	}
-	if verified != "" {
-		e.Proof = ProofPassword
+}
+
+// presenceProof is what provePresence was satisfied with.
+func presenceProof(verified PasswordHash) AuditProof {
+	if verified == "" {
+		return ProofSession
 	}
-	return e
+	return ProofPassword
 }
 
 // event is what was done with a one-time token or the code beside it, or was tried without there being one.

@@ -50,6 +50,7 @@ func (s *Service) SignIn(ctx context.Context, login, password string, origin Ori
 	}
 	signedIn, err := s.signInAs(ctx, in, user.Guest, ProofPassword, origin)
 	if errors.Is(err, ErrChanged) { // the password changed between reading and writing: it was not the right one any more
+		s.Audit(ctx, refused(AuditSignIn, ReasonChanged, user.ID, ProofPassword, origin))
 		return SignedIn{}, ErrInvalidCredentials
 	}
 	return signedIn, err
@@ -61,9 +62,6 @@ func (s *Service) signInAs(ctx context.Context, in SignIn, guest bool, proof Aud
 		in.Session = session
 		return s.cfg.Store.CreateSession(ctx, in)
 	})
-	if errors.Is(err, ErrChanged) {
-		s.Audit(ctx, refused(AuditSignIn, ReasonChanged, in.UserID, proof, origin))
-	}
 	if err != nil {
 		return SignedIn{}, fmt.Errorf("create session: %w", err)
 	}

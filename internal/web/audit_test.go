@@ -112,16 +112,8 @@ func TestEachFactIsOneAuditEvent(t *testing.T) {
 			want(t, a, status)
 			return a
 		}
-		id := func(a apitest.Answer) int64 {
-			n, err := a.Object["id"].(interface{ Int64() (int64, error) }).Int64()
-			if err != nil {
-				t.Fatal(err)
-			}
-			return n
-		}
-
 		a := post(http.StatusOK, "/sign_up", signUpBody("john_smith"))
-		john, token := id(a), a.Token()
+		john, token := a.ID(), a.Token()
 		expect("sign-up", began(by(auth.AuditSignUp, john, auth.ProofPassword), token))
 		post(http.StatusUnprocessableEntity, "/sign_up", signUpBody("john_smith"))
 		expect("a taken name is no fact of security")
@@ -136,24 +128,24 @@ func TestEachFactIsOneAuditEvent(t *testing.T) {
 		expect("impossible login", refused(auth.AuditSignIn, auth.ReasonUnknownLogin, 0, auth.ProofPassword))
 
 		a = post(http.StatusOK, "/sign_up_temporarily", nil)
-		guest, guestToken := id(a), a.Token()
+		guest, guestToken := a.ID(), a.Token()
 		expect("guest", began(by(auth.AuditGuestCreated, guest, ""), guestToken))
 		post(http.StatusUnauthorized, "/sign_in", object{"login": a.Text("username"), "password": "a wrong one"})
 		expect("no password", refused(auth.AuditSignIn, auth.ReasonNoPassword, guest, auth.ProofPassword))
 
 		wechat := post(http.StatusOK, "/sign_in_with/wechat", object{"uid": "openid_1"})
-		expect("first sign-in with WeChat", began(by(auth.AuditSignUp, id(wechat), auth.ProofBareUID), wechat.Token()))
+		expect("first sign-in with WeChat", began(by(auth.AuditSignUp, wechat.ID(), auth.ProofBareUID), wechat.Token()))
 		again := post(http.StatusOK, "/sign_in_with/wechat", object{"uid": "openid_1"}, "Latchkey-Server-Key: 0123456789abcdef")
-		expect("sign-in with WeChat", began(by(auth.AuditSignIn, id(wechat), auth.ProofServerKey), again.Token()))
+		expect("sign-in with WeChat", began(by(auth.AuditSignIn, wechat.ID(), auth.ProofServerKey), again.Token()))
 		post(http.StatusConflict, "/sign_in_with/wechat", object{"uid": "openid_1"}, apitest.Bearing(guestToken))
 		expect("identity of another user", refused(auth.AuditIdentityConflict, auth.ReasonTaken, guest, auth.ProofBareUID))
 
 		a = post(http.StatusOK, "/sign_up", signUpBody("former_guest"), apitest.Bearing(guestToken))
 		expect("upgrade", began(by(auth.AuditGuestUpgraded, guest, auth.ProofGuest), a.Token()))
 		other := post(http.StatusOK, "/sign_up_temporarily", nil)
-		expect("another guest", began(by(auth.AuditGuestCreated, id(other), ""), other.Token()))
+		expect("another guest", began(by(auth.AuditGuestCreated, other.ID(), ""), other.Token()))
 		a = post(http.StatusOK, "/sign_in_with/wechat", object{"uid": "openid_2"}, apitest.Bearing(other.Token()))
-		expect("upgrade with WeChat", began(by(auth.AuditGuestUpgraded, id(other), auth.ProofBareUID), a.Token()))
+		expect("upgrade with WeChat", began(by(auth.AuditGuestUpgraded, other.ID(), auth.ProofBareUID), a.Token()))
 
 		// Sessions.
 		third := post(http.StatusOK, "/sign_in", object{"login": "john_smith", "password": password}).Token()
@@ -209,19 +201,19 @@ func TestEachFactIsOneAuditEvent(t *testing.T) {
 		jane := post(http.StatusOK, "/sign_up", signUpBody("jane"))
 		log.news(t)
 		post(http.StatusAccepted, "/user/email/verification", nil, apitest.Bearing(jane.Token()))
-		expect("request for verification", shown(by(auth.AuditVerifyRequested, id(jane), auth.ProofSession), jane.Token()))
+		expect("request for verification", shown(by(auth.AuditVerifyRequested, jane.ID(), auth.ProofSession), jane.Token()))
 		post(http.StatusUnprocessableEntity, "/user/email/verify", object{"code": "00000000"}, apitest.Bearing(jane.Token()))
-		expect("wrong code", refused(auth.AuditEmailVerified, auth.ReasonWrongCode, id(jane), auth.ProofEmailCode))
+		expect("wrong code", refused(auth.AuditEmailVerified, auth.ReasonWrongCode, jane.ID(), auth.ProofEmailCode))
 		m = s.Mail("jane@example.com")
 		post(http.StatusOK, "/user/email/verify", object{"code": m.Code}, apitest.Bearing(jane.Token()))
-		expect("verification", shown(by(auth.AuditEmailVerified, id(jane), auth.ProofEmailCode), m.Token))
+		expect("verification", shown(by(auth.AuditEmailVerified, jane.ID(), auth.ProofEmailCode), m.Token))
 
 		move := object{"email": "jane@example.org", "current_password": "a wrong one"}
 		want(t, s.Put("/user/email", move, apitest.Bearing(jane.Token()), tester), http.StatusUnprocessableEntity)
-		expect("wrong password", shown(refused(auth.AuditChangeRequested, auth.ReasonWrongPassword, id(jane), auth.ProofPassword), jane.Token()))
+		expect("wrong password", shown(refused(auth.AuditChangeRequested, auth.ReasonWrongPassword, jane.ID(), auth.ProofPassword), jane.Token()))
 		move["current_password"] = password
 		want(t, s.Put("/user/email", move, apitest.Bearing(jane.Token()), tester), http.StatusAccepted)
-		expect("request for a change", shown(by(auth.AuditChangeRequested, id(jane), auth.ProofPassword), jane.Token()))
+		expect("request for a change", shown(by(auth.AuditChangeRequested, jane.ID(), auth.ProofPassword), jane.Token()))
 		m = s.Mail("jane@example.org")
 		origin := auth.Origin{Address: netip.MustParseAddr("127.0.0.1"), UserAgent: "Tester/1.0"}
 		_, _ = s.Service.VerifyEmail(t.Context(), "no token", origin)
@@ -229,14 +221,14 @@ func TestEachFactIsOneAuditEvent(t *testing.T) {
 		if _, err := s.Service.VerifyEmail(t.Context(), m.Token, origin); err != nil {
 			t.Error(err)
 		}
-		expect("change of address", shown(by(auth.AuditEmailChanged, id(jane), auth.ProofEmailLink), m.Token))
+		expect("change of address", shown(by(auth.AuditEmailChanged, jane.ID(), auth.ProofEmailLink), m.Token))
 		m = s.Mail("jane@example.com")
 		_, _ = s.Service.UndoEmailChange(t.Context(), "no token", origin)
 		expect("unknown undo", refused(auth.AuditEmailUndone, auth.ReasonInvalidToken, 0, auth.ProofUndoLink))
 		if _, err := s.Service.UndoEmailChange(t.Context(), m.Token, origin); err != nil {
 			t.Error(err)
 		}
-		expect("undo", shown(by(auth.AuditEmailUndone, id(jane), auth.ProofUndoLink), m.Token))
+		expect("undo", shown(by(auth.AuditEmailUndone, jane.ID(), auth.ProofUndoLink), m.Token))
 		token = post(http.StatusOK, "/sign_in", object{"login": "jane", "password": password}).Token()
 		log.news(t)
 		move["email"] = "taken@example.org"
@@ -247,47 +239,84 @@ func TestEachFactIsOneAuditEvent(t *testing.T) {
 		})
 		log.news(t)
 		post(http.StatusUnprocessableEntity, "/user/email/verify", object{"code": m.Code}, apitest.Bearing(token))
-		expect("taken meanwhile", shown(refused(auth.AuditEmailChanged, auth.ReasonTaken, id(jane), auth.ProofEmailCode), m.Token))
+		expect("taken meanwhile", shown(refused(auth.AuditEmailChanged, auth.ReasonTaken, jane.ID(), auth.ProofEmailCode), m.Token))
 
 		// Ends.
 		want(t, s.Delete("/user", object{"current_password": "a wrong one"}, apitest.Bearing(token), tester), http.StatusUnprocessableEntity)
-		expect("wrong password", shown(refused(auth.AuditUserDeleted, auth.ReasonWrongPassword, id(jane), auth.ProofPassword), token))
+		expect("wrong password", shown(refused(auth.AuditUserDeleted, auth.ReasonWrongPassword, jane.ID(), auth.ProofPassword), token))
 		want(t, s.Delete("/user", object{"current_password": password}, apitest.Bearing(token), tester), http.StatusNoContent)
-		expect("deletion", shown(by(auth.AuditUserDeleted, id(jane), auth.ProofPassword), token))
+		expect("deletion", shown(by(auth.AuditUserDeleted, jane.ID(), auth.ProofPassword), token))
 		s.Clock.Advance(11 * time.Minute)
 		want(t, s.Delete("/user", nil, apitest.Bearing(wechat.Token()), tester), http.StatusForbidden)
-		expect("stale session", shown(refused(auth.AuditUserDeleted, auth.ReasonStaleSession, id(wechat), auth.ProofSession), wechat.Token()))
+		expect("stale session", shown(refused(auth.AuditUserDeleted, auth.ReasonStaleSession, wechat.ID(), auth.ProofSession), wechat.Token()))
 		if err := s.Store.SetStatus(t.Context(), auth.UserID(john), auth.StatusDisabled); err != nil {
 			t.Fatal(err)
 		}
 		post(http.StatusUnauthorized, "/sign_in", object{"login": "john_smith", "password": newPassword})
 		expect("disabled", refused(auth.AuditSignIn, auth.ReasonDisabled, john, auth.ProofPassword))
-		if err := s.Store.SetStatus(t.Context(), auth.UserID(id(wechat)), auth.StatusDisabled); err != nil {
+		if err := s.Store.SetStatus(t.Context(), auth.UserID(wechat.ID()), auth.StatusDisabled); err != nil {
 			t.Fatal(err)
 		}
 		post(http.StatusUnauthorized, "/sign_in_with/wechat", object{"uid": "openid_1"})
-		expect("disabled, WeChat", refused(auth.AuditSignIn, auth.ReasonChanged, id(wechat), auth.ProofBareUID))
+		expect("disabled, WeChat", refused(auth.AuditSignIn, auth.ReasonDisabled, wechat.ID(), auth.ProofBareUID))
 
-		testAuditHoldsNothingTyped(t, s, log.all(t))
+		events := log.all(t)
+		if len(events) < 40 || len(s.Secrets()) < 20 {
+			t.Errorf("got %d events and %d secrets, want more to look for", len(events), len(s.Secrets()))
+		}
+		testAuditHoldsNothingTyped(t, s, []string{"nobody", "no login at all", "openid", "guest@"}, events)
 	})
 }
 
 // testAuditHoldsNothingTyped looks for tokens, codes, passwords, names and addresses in everything that is in the log.
-func testAuditHoldsNothingTyped(t *testing.T, s *apitest.Server, events []auth.AuditEvent) {
+func testAuditHoldsNothingTyped(t *testing.T, s *apitest.Server, typed []string, events []auth.AuditEvent) {
 	t.Helper()
-	if len(events) < 40 {
-		t.Errorf("got %d events to look at", len(events))
-	}
-	secrets := s.Secrets()
-	if len(secrets) < 20 {
-		t.Errorf("got %d secrets to look for", len(secrets))
-	}
 	text := fmt.Sprintf("%+v", events)
-	for _, secret := range append(secrets, "john", "jane", "nobody", "no login at all", "example", "openid", "guest@") {
+	for _, secret := range append(append(s.Secrets(), typed...), "john", "jane", "example") {
 		if strings.Contains(text, secret) {
 			t.Errorf("the audit log holds %q", secret)
 		}
 	}
+}
+
+// TestIdentitiesAreAudited links, signs in with and unlinks a WeChat account.
+func TestIdentitiesAreAudited(t *testing.T) {
+	t.Parallel()
+	eachWithWeChat(t, apitest.Options{}, func(t *testing.T, s *apitest.Server, w *stage) {
+		log := auditLog{s: s}
+		ignored := cmpopts.IgnoreFields(auth.AuditEvent{}, "ID", "At")
+		expect := func(what string, want ...auth.AuditEvent) {
+			t.Helper()
+			if diff := cmp.Diff(want, log.news(t), ignored, cmpopts.EquateComparable(netip.Addr{}), cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", what, diff)
+			}
+		}
+		john, jane := signUp(t, s, "john_smith"), signUp(t, s, "jane")
+		log.news(t)
+		link := func(status int, by apitest.Answer, body object) {
+			t.Helper()
+			want(t, s.Post("/user/identities/wechat", body, apitest.Bearing(by.Token()), tester), status)
+		}
+		link(http.StatusOK, john, w.body(w.mini, w.wei))
+		expect("link", shown(by(auth.AuditIdentityLinked, john.ID(), auth.ProofWeChat), john.Token()))
+		link(http.StatusConflict, jane, w.body(w.mini, w.wei))
+		expect("link somebody else's", shown(refused(auth.AuditIdentityLinked, auth.ReasonTaken, jane.ID(), auth.ProofWeChat), jane.Token()))
+		want(t, s.Post("/sign_in_with/wechat", object{"app_id": w.mini.ID, "code": "no code"}, tester), http.StatusUnauthorized)
+		expect("a code that proves nobody", refused(auth.AuditSignIn, auth.ReasonNoProof, 0, auth.ProofWeChat))
+
+		a := s.Post("/sign_in_with/wechat", w.body(w.mobile, w.wei), tester)
+		want(t, a, http.StatusOK)
+		expect("sign in with another app of the group", by(auth.AuditIdentityLinked, john.ID(), auth.ProofWeChat),
+			began(by(auth.AuditSignIn, john.ID(), auth.ProofWeChat), a.Token()))
+
+		path := identityPath(linked(t, s, john.Token())[w.mini.ID])
+		want(t, s.Delete(path, object{"current_password": "a wrong one"}, apitest.Bearing(john.Token()), tester), http.StatusUnprocessableEntity)
+		expect("unlink with a wrong password",
+			shown(refused(auth.AuditIdentityUnlinked, auth.ReasonWrongPassword, john.ID(), auth.ProofPassword), john.Token()))
+		want(t, s.Delete(path, object{"current_password": password}, apitest.Bearing(john.Token()), tester), http.StatusNoContent)
+		expect("unlink", shown(by(auth.AuditIdentityUnlinked, john.ID(), auth.ProofPassword), john.Token()))
+		testAuditHoldsNothingTyped(t, s, nil, log.all(t))
+	})
 }
 
 func TestBareUIDIsRefusedWithAnAuditEvent(t *testing.T) {
