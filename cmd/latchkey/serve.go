@@ -79,7 +79,7 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 
 	waker := mail.NewWaker()
 	service, err := auth.New(auth.Config{
-		Store: store, Cache: cache, Hasher: hasher, Mailer: waker, Logger: logger, Now: time.Now,
+		Store: store, Limits: store, Cache: cache, Hasher: hasher, Mailer: waker, Logger: logger, Now: time.Now,
 		PublicURL:         cfg.PublicURL,
 		PlaceholderDomain: cfg.PlaceholderEmailDomain,
 		PasswordMinLength: cfg.PasswordMinLength,
@@ -89,6 +89,7 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 		GuestIdle:         cfg.GuestIdle,
 		NotifyNewDevice:   cfg.NotifyNewDevice,
 		WeChatApps:        wechatAppIDs(cfg),
+		LimitsOff:         cfg.RateLimitsOff,
 		BelieveBareUID:    cfg.Dev,
 	})
 	if err != nil {

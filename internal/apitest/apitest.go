@@ -34,7 +34,7 @@ const (
 	GuestIdle         = 30 * 24 * time.Hour
 )
 
-// Options are what differs from `latchkey serve` with nothing set but what is required.
+// Options are what differs from `latchkey serve` with nothing set but what is required and --rate-limits=off.
 type Options struct {
 	// Dev is --dev: a dev inbox at /dev/mail, and BelieveBareUID.
 	Dev            bool
@@ -51,6 +51,10 @@ type Options struct {
 	SessionIdle       time.Duration
 	SessionMaxAge     time.Duration
 	GuestIdle         time.Duration
+
+	// Limits turns the limits and the lockout on. Tests share one address, and most of them make more users than one
+	// address may: without it there are none, as with --rate-limits=off.
+	Limits bool
 
 	Clock *Clock          // nil: one of its own
 	Hash  passhash.Config // without Params: the cheapest there are
@@ -137,7 +141,7 @@ func Start(t testing.TB, db sqlstore.Config, o Options) *Server {
 		store = o.Store(store)
 	}
 	s.Service, err = auth.New(auth.Config{
-		Store: store, Cache: cache, Hasher: s.Hasher, Mailer: s.waker, Logger: logger, Now: s.Clock.Now,
+		Store: store, Limits: s.Store, Cache: cache, Hasher: s.Hasher, Mailer: s.waker, Logger: logger, Now: s.Clock.Now,
 		PublicURL:         o.PublicURL,
 		PlaceholderDomain: dbtest.PlaceholderDomain,
 		PasswordMinLength: o.PasswordMinLength,
@@ -146,6 +150,7 @@ func Start(t testing.TB, db sqlstore.Config, o Options) *Server {
 		SessionMaxAge:     o.SessionMaxAge,
 		GuestIdle:         o.GuestIdle,
 		WeChatApps:        o.WeChatApps,
+		LimitsOff:         !o.Limits,
 		BelieveBareUID:    o.BelieveBareUID,
 	})
 	if err != nil {

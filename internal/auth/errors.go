@@ -3,6 +3,7 @@ package auth
 import (
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/ideaegg/latchkey/internal/passhash"
 )
@@ -46,6 +47,24 @@ type TakenError struct {
 }
 
 func (e *TakenError) Error() string { return "username or e-mail address is taken" }
+
+// LockedError says that a wait runs in a Lane. Nothing was written.
+type LockedError struct {
+	Until   time.Time // zero if Forever
+	Forever bool      // until the password is replaced
+}
+
+func (e *LockedError) Error() string { return "too many wrong guesses" }
+
+// RateLimitError says that a limit is reached. Nothing was looked at, or the verdict is withheld; it does not say which.
+type RateLimitError struct {
+	Policy     string        // the name of the limit
+	Quota      int           // how many it allows
+	Window     time.Duration // in which time; 0: it has no such time
+	RetryAfter time.Duration
+}
+
+func (e *RateLimitError) Error() string { return "limit " + e.Policy + " is reached" }
 
 // FieldCode says what is wrong with one member of the input. The values are those of the outward contract.
 type FieldCode string

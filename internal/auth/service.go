@@ -15,6 +15,7 @@ import (
 
 const (
 	usernameHold = 30 * 24 * time.Hour
+	guessHold    = 24 * time.Hour     // wrong guesses that nobody goes on with are forgotten
 	failedHold   = 7 * 24 * time.Hour // time for an operator to look why mail failed
 	// freshSignIn is how long a session counts as a proof of presence for users who have no password to give.
 	freshSignIn = 10 * time.Minute
@@ -30,10 +31,11 @@ type Mailer interface {
 	Wake()
 }
 
-// Config is what a Service needs. Store, Cache, Hasher, Mailer, PublicURL, PlaceholderDomain and Now are required.
+// Config is what a Service needs. Store, Cache, Limits, Hasher, Mailer, PublicURL, PlaceholderDomain and Now are required.
 type Config struct {
 	Store  Store
 	Cache  *SessionCache // the one that Store invalidates
+	Limits Limits
 	Hasher *passhash.Hasher
 	Mailer Mailer
 	Logger *slog.Logger // nil: slog.Default
@@ -48,6 +50,8 @@ type Config struct {
 	SessionMaxAge time.Duration // and at this age; 0: at no age
 	GuestIdle     time.Duration // the same for guests, who are deleted then
 
+	// LimitsOff lets anybody guess and ask for mail as often as they like. For load tests only.
+	LimitsOff bool
 	// NotifyNewDevice mails users when they sign in on a device that was not seen before.
 	NotifyNewDevice bool
 	// WeChatApps are the ids of the configured apps.
@@ -70,6 +74,8 @@ func New(cfg Config) (*Service, error) {
 		return nil, errors.New("auth: no Store")
 	case cfg.Cache == nil:
 		return nil, errors.New("auth: no Cache")
+	case cfg.Limits == nil:
+		return nil, errors.New("auth: no Limits")
 	case cfg.Hasher == nil:
 		return nil, errors.New("auth: no Hasher")
 	case cfg.Mailer == nil:
@@ -121,8 +127,8 @@ const (
 	cleanUpBatch    = 500 // rows of a kind in one transaction: a few milliseconds of the writer
 )
 
-// CleanUp deletes expired sessions and tokens, guests that nobody can come back to, names whose hold is over and old
-// mail, in small batches until nothing is due. It returns the number of rows.
+// CleanUp deletes expired sessions and tokens, guests that nobody can come back to, names whose hold is over, old mail
+// and old wrong guesses, in small batches until nothing is due. It returns the number of rows.
 func (s *Service) CleanUp(ctx context.Context) (int, error) {
 	now := s.cfg.Now().UTC()
 	due := Due{
@@ -130,6 +136,7 @@ func (s *Service) CleanUp(ctx context.Context) (int, error) {
 		GuestsBefore:     now.Add(-s.cfg.GuestIdle),
 		DeletedBefore:    now.Add(-usernameHold),
 		FailedMailBefore: now.Add(-failedHold),
+		GuessesBefore:    now.Add(-guessHold),
 	}
 	total := 0
 	for {

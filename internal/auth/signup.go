@@ -66,6 +66,9 @@ func (s *Service) SignUp(ctx context.Context, in SignUp, guest *Current, origin 
 	case err != nil:
 		return SignedIn{}, fmt.Errorf("create user: %w", err)
 	}
+	if origin.Device != "" {
+		signedIn.Device = newDeviceToken(signedIn.User.ID, newDeviceID(), hash)
+	}
 	s.cfg.Mailer.Wake()
 	return signedIn, nil
 }

@@ -25,7 +25,8 @@ type Store interface {
 	// FindIdentity returns the user that the identity belongs to, or ErrNotFound.
 	FindIdentity(context.Context, Identity) (User, error)
 	// CreateSession signs an existing user in and ends the user's oldest sessions beyond MaxSessions. It returns
-	// ErrChanged if the user is not active, or if the password is not the one that was verified; ErrSessionIDTaken.
+	// ErrChanged if the user is not active, or if the password is not the one that was verified; ErrSessionIDTaken; a
+	// *LockedError if a wait runs in the lane of the guess, whose failures it forgets otherwise.
 	CreateSession(context.Context, SignIn) (User, error)
 	// FindSession returns the session and its user, expired or disabled ones too, or ErrNotFound.
 	FindSession(context.Context, SessionID) (Session, User, error)
@@ -37,7 +38,8 @@ type Store interface {
 	RevokeSession(context.Context, UserID, SessionID) error
 	// RevokeOtherSessions ends all sessions of the user but one.
 	RevokeOtherSessions(ctx context.Context, user UserID, keep SessionID) error
-	// ChangePassword replaces the password, ends every session and outstanding reset, and creates a new session.
+	// ChangePassword replaces the password, ends every session and outstanding reset, creates a new session, and forgets
+	// the failures of UserLanes.
 	// It returns ErrChanged if the password is not the one that was verified, or the user is not active; ErrSessionIDTaken.
 	ChangePassword(context.Context, PasswordChange) (User, error)
 	// UpdateProfile changes the members that are given and returns the user; ErrNotFound if there is none that is active.
@@ -61,7 +63,7 @@ type Store interface {
 	// may still be compared, each at most MaxCodeAttempts times whatever the concurrency.
 	AttemptOneTimeCode(ctx context.Context, user UserID, purposes [2]Purpose, now time.Time) ([]OneTimeToken, error)
 	// ResetPassword uses up the token, sets the password, marks the address verified, ends every session and every
-	// other outstanding reset, and queues the notice. It returns ErrTokenInvalid if the token is absent or expired, or
+	// other outstanding reset, forgets the failures of UserLanes, and queues the notice. It returns ErrTokenInvalid if the token is absent or expired, or
 	// the user is gone or has another address; of concurrent callers exactly one succeeds.
 	ResetPassword(context.Context, PasswordReset) error
 	// RequestEmailChange makes earlier changes that were asked for worthless and queues the mail to the new address.
@@ -124,6 +126,8 @@ type SignIn struct {
 	Verified *PasswordHash
 	// Rehashed replaces Verified if not empty: the same password under today's parameters.
 	Rehashed PasswordHash
+	// Lane is where a wrong guess would have been counted; nil: nowhere.
+	Lane *LaneKey
 	// NewDevice is queued if no other session of the user comes from the same user agent; nil: nobody to tell.
 	NewDevice *OutboxMessage
 }
@@ -178,4 +182,6 @@ type Due struct {
 	DeletedBefore time.Time
 	// FailedMailBefore: messages that expired before this are forgotten.
 	FailedMailBefore time.Time
+	// GuessesBefore: failures in lanes where none was counted since are forgotten, unless they disabled a password.
+	GuessesBefore time.Time
 }

@@ -20,6 +20,8 @@ func (s *Store) CleanUp(ctx context.Context, due auth.Due, limit int) (int, erro
 		{"guests", deleteUnusedGuests, due.GuestsBefore},
 		{"usernames", deleteHeldUsernames, due.DeletedBefore},
 		{"messages", deleteOldMessages, due.FailedMailBefore},
+		{"failures", deleteOldFailures, due.GuessesBefore},
+		{"reset requests", deleteOldResetRequests, due.Now},
 		{"invalidations", deleteOldInvalidations, due.Now.Add(-invalidationsKept)},
 	}
 	total := int64(0)

@@ -228,6 +228,9 @@ func (s *Store) ChangePassword(ctx context.Context, c auth.PasswordChange) (auth
 		if err := s.endResets(ctx, q, user.ID, user.Email); err != nil {
 			return err
 		}
+		if err := unlock(ctx, q, user.ID); err != nil {
+			return err
+		}
 		if _, err := q.exec(ctx, deleteSessionsOfUser, int64(user.ID)); err != nil {
 			return fmt.Errorf("delete sessions: %w", err)
 		}
@@ -260,7 +263,7 @@ func (s *Store) DeleteUser(ctx context.Context, id auth.UserID, verified auth.Pa
 				return fmt.Errorf("delete what belongs to the user: %w", err)
 			}
 		}
-		return nil
+		return unlock(ctx, q, id)
 	})
 }
 
