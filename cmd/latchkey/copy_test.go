@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -357,6 +358,9 @@ func (f *filling) named(n int) {
 			f.t.Error(err)
 		}
 		f.must(f.service.SignIn(f.t.Context(), in["email"], in["password"], fillOrigin))
+		if _, err := f.service.SignIn(f.t.Context(), in["email"], "a wrong password", fillOrigin); !errors.Is(err, auth.ErrInvalidCredentials) {
+			f.t.Error(err)
+		}
 		if i%5 == 0 {
 			if err := f.service.SignOut(f.t.Context(), f.current(first.token)); err != nil {
 				f.t.Error(err)
@@ -428,12 +432,12 @@ func (f *filling) resets(n int) {
 	f.people.queued = n - len(messages)
 }
 
-// tables returns all rows of all tables that are copied, in the order of their ids.
+// tables returns all rows of all tables that are copied, in the order of their keys.
 func tables(t *testing.T, cfg sqlstore.Config) map[string][]string {
 	t.Helper()
 	all := make(map[string][]string)
-	for _, name := range []string{"users", "identities", "sessions", "outbox", "one_time_tokens"} {
-		sql := "SELECT * FROM " + name + " ORDER BY id"
+	for _, name := range []string{"users", "identities", "sessions", "outbox", "one_time_tokens", "guess_failures"} {
+		sql := "SELECT * FROM " + name + " ORDER BY 1"
 		if cfg.PostgresURL != "" {
 			all[name] = rowsOfPostgres(t, cfg.PostgresURL, sql)
 		} else {

@@ -114,6 +114,8 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 		AppName:        cfg.AppName,
 		AppURL:         cfg.AppURL,
 		Logo:           web.Logo(cfg.AppLogo),
+		LimitsOff:      cfg.RateLimitsOff,
+		ProxyHint:      !cfg.Dev,
 		DevInbox:       devInbox(inbox),
 		Registry:       registry,
 

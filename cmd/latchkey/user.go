@@ -6,11 +6,13 @@ import (
 
 	"github.com/ideaegg/latchkey/internal/auth"
 	"github.com/ideaegg/latchkey/internal/config"
+	"github.com/ideaegg/latchkey/internal/sqlstore"
 )
 
 type userCommand struct {
 	Disable disableCommand `cmd:"" help:"Keep a user out: no sign-in, and every session is refused at once. Example: latchkey user disable john@example.com"`
 	Enable  enableCommand  `cmd:"" help:"Let a disabled user in again. Example: latchkey user enable john_smith"`
+	Unlock  unlockCommand  `cmd:"" help:"Forget the wrong passwords that were tried at a user, and the waits that they began. Example: latchkey user unlock john_smith"`
 }
 
 // userFlags name one user in a database.
@@ -29,7 +31,19 @@ type enableCommand struct{ userFlags }
 // Run enables the user.
 func (c enableCommand) Run(w world) error { return c.setStatus(w, auth.StatusActive, "enabled") }
 
-func (f userFlags) setStatus(w world, status auth.Status, done string) (err error) {
+type unlockCommand struct{ userFlags }
+
+// Run lets passwords of the user be tried again.
+func (c unlockCommand) Run(w world) error {
+	return c.change(w, "unlocked", func(store *sqlstore.Store, user auth.UserID) error { return store.Unlock(w.ctx, user) })
+}
+
+func (f userFlags) setStatus(w world, status auth.Status, done string) error {
+	return f.change(w, done, func(store *sqlstore.Store, user auth.UserID) error { return store.SetStatus(w.ctx, user, status) })
+}
+
+// change does something to the user and says so.
+func (f userFlags) change(w world, done string, do func(*sqlstore.Store, auth.UserID) error) (err error) {
 	db, err := f.Settings()
 	if err != nil {
 		return err
@@ -53,8 +67,8 @@ func (f userFlags) setStatus(w world, status auth.Status, done string) (err erro
 	case err != nil:
 		return fmt.Errorf("find user: %w", err)
 	}
-	if err := store.SetStatus(w.ctx, user.ID, status); err != nil {
-		return fmt.Errorf("set status: %w", err)
+	if err := do(store, user.ID); err != nil {
+		return fmt.Errorf("change user: %w", err)
 	}
 	_, err = fmt.Fprintf(w.stdout, "%s user %d (%s)\n", done, user.ID, user.Username)
 	return err

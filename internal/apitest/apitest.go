@@ -174,6 +174,8 @@ func Start(t testing.TB, db sqlstore.Config, o Options) *Server {
 		BasePath:       o.BasePath,
 		TrustedProxies: o.TrustedProxies,
 		ServerKeys:     o.ServerKeys,
+		LimitsOff:      !o.Limits,
+		ProxyHint:      !o.Dev,
 		DevInbox:       s.devInbox(),
 	})
 	if err != nil {

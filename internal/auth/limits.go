@@ -25,8 +25,8 @@ type Limits interface {
 	ClearFailures(ctx context.Context, lane LaneKey, now time.Time) error
 	// Unlock forgets the failures of the user's lanes, those that disabled the password too. It is no error if there are none.
 	Unlock(context.Context, UserID) error
-	// QueueReset puts the message into the outbox, unless as many as the limit allows were queued under the key.
-	QueueReset(ctx context.Context, m OutboxMessage, key LaneKey, limit MailLimit) error
+	// QueueLimited puts the message into the outbox, unless as many as the limit allows were queued under the key.
+	QueueLimited(ctx context.Context, m OutboxMessage, key LaneKey, limit MailLimit) error
 }
 
 // LaneKey names what is counted. It is a hash, so that the table tells nobody what people typed as a login.
@@ -152,6 +152,13 @@ type MailLimit struct {
 	Interval time.Duration
 }
 
-// resetMailLimit is three an hour. One more each 20 minutes, not three more after an hour: a mail lasts for 30 minutes, so
-// whoever floods an address does not keep its owner from having one that works.
-func resetMailLimit() MailLimit { return MailLimit{Burst: 3, Interval: 20 * time.Minute} }
+// queueLimited puts a message that anybody may ask for into the outbox, if no more than three of its kind went to the
+// address within an hour. After three there is one more each 20 minutes, not three more after an hour: a reset lasts for
+// 30 minutes, so whoever floods an address does not keep its owner from having one that works.
+func (s *Service) queueLimited(ctx context.Context, address string, m OutboxMessage) error {
+	if s.cfg.LimitsOff {
+		return s.cfg.Store.QueueMail(ctx, m)
+	}
+	key := newLaneKey("mail", string(m.Kind), strings.ToLower(address))
+	return s.cfg.Limits.QueueLimited(ctx, m, key, MailLimit{Burst: 3, Interval: 20 * time.Minute})
+}

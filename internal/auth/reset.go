@@ -19,15 +19,9 @@ func (s *Service) RequestReset(ctx context.Context, address string, origin Origi
 		return f.err()
 	}
 	now := s.cfg.Now().UTC()
-	message := OutboxMessage{
+	err := s.queueLimited(ctx, email.Key, OutboxMessage{
 		Kind: MailResetPassword, Recipient: email.Key, Origin: origin, QueuedAt: now, NotAfter: now.Add(resetTTL),
-	}
-	var err error
-	if s.cfg.LimitsOff {
-		err = s.cfg.Store.QueueMail(ctx, message)
-	} else {
-		err = s.cfg.Limits.QueueReset(ctx, message, newLaneKey("reset", email.Key), resetMailLimit())
-	}
+	})
 	if err != nil {
 		return fmt.Errorf("queue mail: %w", err)
 	}

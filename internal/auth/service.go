@@ -154,8 +154,11 @@ func (s *Service) CleanUp(ctx context.Context) (int, error) {
 // Ready returns nil if the database answers.
 func (s *Service) Ready(ctx context.Context) error { return s.cfg.Store.Ping(ctx) }
 
-// client is whom the hash governor bills for a request: one address, or one /64 of IPv6, which is one household's.
-func client(o Origin) string {
+// client is whom the hash governor bills for a request.
+func client(o Origin) string { return o.Client() }
+
+// Client names whoever shares the address: one address, or one /64 of IPv6, which is one household's.
+func (o Origin) Client() string {
 	a := o.Address.Unmap().WithZone("")
 	if a.Is6() {
 		if p, err := a.Prefix(64); err == nil {

@@ -21,7 +21,7 @@ func (s *Store) CleanUp(ctx context.Context, due auth.Due, limit int) (int, erro
 		{"usernames", deleteHeldUsernames, due.DeletedBefore},
 		{"messages", deleteOldMessages, due.FailedMailBefore},
 		{"failures", deleteOldFailures, due.GuessesBefore},
-		{"reset requests", deleteOldResetRequests, due.Now},
+		{"mail requests", deleteOldMailRequests, due.Now},
 		{"invalidations", deleteOldInvalidations, due.Now.Add(-invalidationsKept)},
 	}
 	total := int64(0)

@@ -95,12 +95,12 @@ func unlock(ctx context.Context, q querier, user auth.UserID) error {
 	return nil
 }
 
-// QueueReset implements auth.Limits.
-func (s *Store) QueueReset(ctx context.Context, m auth.OutboxMessage, key auth.LaneKey, limit auth.MailLimit) error {
+// QueueLimited implements auth.Limits.
+func (s *Store) QueueLimited(ctx context.Context, m auth.OutboxMessage, key auth.LaneKey, limit auth.MailLimit) error {
 	now := m.QueuedAt
 	room := now.Add(time.Duration(limit.Burst-1) * limit.Interval) // a request more fits while full_at is not beyond it
 	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
-		n, err := q.exec(ctx, upsertResetRequest, key[:], micros(now), micros(now.Add(limit.Interval)), limit.Interval.Microseconds(), micros(room))
+		n, err := q.exec(ctx, upsertMailRequest, key[:], micros(now), micros(now.Add(limit.Interval)), limit.Interval.Microseconds(), micros(room))
 		switch {
 		case err != nil:
 			return fmt.Errorf("count request: %w", err)

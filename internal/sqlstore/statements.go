@@ -211,10 +211,10 @@ const (
 	deleteFailuresOfUser = `DELETE FROM guess_failures WHERE lane IN ($1, $2)`
 
 	// $3 is $4, what one request uses up, after $2, which is now; beyond $5 nothing more fits.
-	upsertResetRequest = `INSERT INTO reset_requests (address, full_at) VALUES ($1, $3)
+	upsertMailRequest = `INSERT INTO mail_requests (address, full_at) VALUES ($1, $3)
 		ON CONFLICT (address) DO UPDATE
-			SET full_at = CASE WHEN reset_requests.full_at > $2 THEN reset_requests.full_at + $4 ELSE $3 END
-			WHERE reset_requests.full_at <= $5`
+			SET full_at = CASE WHEN mail_requests.full_at > $2 THEN mail_requests.full_at + $4 ELSE $3 END
+			WHERE mail_requests.full_at <= $5`
 )
 
 // What is due is deleted in batches of $2; the condition stands twice because a row may change between the two looks.
@@ -241,8 +241,8 @@ const (
 	deleteOldFailures = `DELETE FROM guess_failures WHERE updated_at <= $1 AND wait_until IS NOT NULL AND lane IN
 		(SELECT lane FROM guess_failures WHERE updated_at <= $1 AND wait_until IS NOT NULL ORDER BY updated_at LIMIT $2)`
 
-	deleteOldResetRequests = `DELETE FROM reset_requests WHERE full_at <= $1 AND address IN
-		(SELECT address FROM reset_requests WHERE full_at <= $1 ORDER BY full_at LIMIT $2)`
+	deleteOldMailRequests = `DELETE FROM mail_requests WHERE full_at <= $1 AND address IN
+		(SELECT address FROM mail_requests WHERE full_at <= $1 ORDER BY full_at LIMIT $2)`
 )
 
 const deleteOldInvalidations = `DELETE FROM invalidations WHERE seq IN

@@ -24,9 +24,10 @@ import (
 // PlaceholderDomain is that of every store under test.
 const PlaceholderDomain = "ideaegg.me"
 
-// Store is what an engine is: the storage of package auth, the outbox of package mail, and an end.
+// Store is what an engine is: the storage and the limits of package auth, the outbox of package mail, and an end.
 type Store interface {
 	auth.Store
+	auth.Limits
 	mail.Outbox
 	// Close ends the store. Every later call returns auth.ErrUnavailable.
 	Close() error
@@ -50,6 +51,8 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"one-time tokens", testOneTimeTokens},
 		{"e-mail addresses", testEmailAddresses},
 		{"mail", testMail},
+		{"wrong guesses", testGuesses},
+		{"mail limits", testMailLimits},
 		{"clean-up", testCleanUp},
 		{"races", testRaces},
 		{"restarts", testRestarts},

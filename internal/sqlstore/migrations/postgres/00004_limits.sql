@@ -9,9 +9,9 @@ CREATE TABLE guess_failures (
 );
 CREATE INDEX guess_failures_updated ON guess_failures (updated_at) WHERE wait_until IS NOT NULL;
 
--- Resets that were asked for, by address.
-CREATE TABLE reset_requests (
+-- Mails that anybody may ask for, by kind and address.
+CREATE TABLE mail_requests (
     address BYTEA  NOT NULL PRIMARY KEY, -- SHA-256
     full_at BIGINT NOT NULL              -- when none of the address's allowance is used up any more
 );
-CREATE INDEX reset_requests_full ON reset_requests (full_at);
+CREATE INDEX mail_requests_full ON mail_requests (full_at);
