@@ -78,14 +78,14 @@ func testOldGuesses(t *testing.T, f fixture) {
 
 	t.Run("requests for mail are forgotten once they bound nothing any more", func(t *testing.T) {
 		key, to := f.lane().Key, f.email().Key
-		limit := auth.MailLimit{Burst: 1, Interval: time.Hour}
+		limit := auth.MailLimit{Burst: 1, Interval: time.Minute}
 		must(t, "QueueLimited", f.QueueLimited(t.Context(), f.message(auth.MailResetPassword, 0, to), key, limit))
-		f.expectCleanUp(t, auth.Due{Now: noon.Add(time.Hour - time.Microsecond)}, 0)
+		f.expectCleanUp(t, auth.Due{Now: noon.Add(time.Minute - time.Microsecond)}, 0)
 		must(t, "QueueLimited", f.QueueLimited(t.Context(), f.message(auth.MailResetPassword, 0, to), key, limit))
 		if got := len(f.queued(t, to)); got != 1 {
 			t.Errorf("got %d messages, want 1", got)
 		}
-		f.expectCleanUp(t, auth.Due{Now: noon.Add(time.Hour)}, 1)
+		f.expectCleanUp(t, auth.Due{Now: noon.Add(time.Minute)}, 1)
 	})
 }
 
