@@ -44,7 +44,8 @@ type deviceID [deviceIDLen]byte
 func (t DeviceToken) device(user UserID, hash PasswordHash) (id deviceID, ok bool) {
 	encoded, hasPrefix := strings.CutPrefix(string(t), devicePrefix)
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
-	wellFormed := hasPrefix && err == nil && len(raw) == deviceBodyLen+sha256.Size
+	wellFormed := hasPrefix && err == nil && len(raw) == deviceBodyLen+sha256.Size &&
+		len(encoded) == base64.RawURLEncoding.EncodedLen(len(raw)) // the decoder passes over line ends
 	if !wellFormed {
 		raw = make([]byte, deviceBodyLen+sha256.Size)
 	}

@@ -25,6 +25,11 @@ func (s *Store) CheckLane(ctx context.Context, lane auth.LaneKey, now time.Time)
 
 // CountFailure implements auth.Limits.
 func (s *Store) CountFailure(ctx context.Context, lane auth.Lane, now time.Time) error {
+	// Of a storm of guesses at one user, most come when a wait runs already: they need not stand in line for the row, with
+	// a connection each.
+	if err := s.CheckLane(ctx, lane.Key, now); err != nil {
+		return err
+	}
 	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
 		var failures int64
 		err := q.row(ctx, upsertFailure, []any{lane.Key[:], micros(now)}, &failures)
