@@ -31,15 +31,17 @@ type Mailer interface {
 	Wake()
 }
 
-// Config is what a Service needs. Store, Cache, Limits, Hasher, Mailer, PublicURL, PlaceholderDomain and Now are required.
+// Config is what a Service needs. Store, Identities, Limits, Cache, Hasher, Mailer, PublicURL, PlaceholderDomain and Now are required.
 type Config struct {
-	Store  Store
-	Cache  *SessionCache // the one that Store invalidates
-	Limits Limits
-	Hasher *passhash.Hasher
-	Mailer Mailer
-	Logger *slog.Logger // nil: slog.Default
-	Now    func() time.Time
+	Store      Store
+	Identities Identities    // of the same database
+	Limits     Limits        // likewise
+	Cache      *SessionCache // the one that Store invalidates
+	Hasher     *passhash.Hasher
+	Mailer     Mailer
+	WeChat     WeChat       // required with WeChatApps
+	Logger     *slog.Logger // nil: slog.Default
+	Now        func() time.Time
 
 	PublicURL         string                       // base of every mailed link, without trailing slash
 	PlaceholderDomain string                       // of generated addresses; nobody can sign up under it
@@ -54,8 +56,7 @@ type Config struct {
 	LimitsOff bool
 	// NotifyNewDevice mails users when they sign in on a device that was not seen before.
 	NotifyNewDevice bool
-	// WeChatApps are the ids of the configured apps.
-	WeChatApps []string
+	WeChatApps      []WeChatApp
 	// BelieveBareUID lets anybody sign in as any openid. For development only.
 	BelieveBareUID bool
 }
@@ -72,6 +73,8 @@ func New(cfg Config) (*Service, error) {
 	switch {
 	case cfg.Store == nil:
 		return nil, errors.New("auth: no Store")
+	case cfg.Identities == nil:
+		return nil, errors.New("auth: no Identities")
 	case cfg.Cache == nil:
 		return nil, errors.New("auth: no Cache")
 	case cfg.Limits == nil:
@@ -80,6 +83,8 @@ func New(cfg Config) (*Service, error) {
 		return nil, errors.New("auth: no Hasher")
 	case cfg.Mailer == nil:
 		return nil, errors.New("auth: no Mailer")
+	case cfg.WeChat == nil && len(cfg.WeChatApps) > 0:
+		return nil, errors.New("auth: no WeChat")
 	case cfg.Now == nil:
 		return nil, errors.New("auth: no Now")
 	case cfg.PublicURL == "":
