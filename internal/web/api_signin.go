@@ -72,6 +72,9 @@ func (s *Server) signInWith(c *call) error {
 	if err != nil {
 		return err
 	}
+	if !proven.FromTrustedBackend { // that speaks for all of its users
+		s.proxyHint.signedIn(c.address, signedIn.User.ID)
+	}
 	return c.json(http.StatusOK, wireSignedInWithWeChat(signedIn))
 }
 
@@ -117,7 +120,7 @@ func (s *Server) signUpTemporarily(c *call) error {
 	}); err != nil {
 		return err
 	}
-	return c.json(http.StatusOK, wireSignedIn(signedIn))
+	return c.signedIn(signedIn)
 }
 
 func (s *Server) requestReset(c *call) error {
@@ -164,7 +167,7 @@ func (c *call) reset(in auth.PasswordResetInput) error {
 	return c.guess(func() error { return c.server.cfg.Service.ResetPassword(c.r.Context(), in, c.origin()) })
 }
 
-// signedIn answers who signed in with a password.
+// signedIn answers who signed up or in.
 func (c *call) signedIn(in auth.SignedIn) error {
 	c.server.proxyHint.signedIn(c.address, in.User.ID)
 	if in.Device != "" {

@@ -254,10 +254,18 @@ func testMailLimits(t *testing.T, db Database) {
 			after time.Duration
 			want  int
 		}{
-			{0, 1}, {0, 2}, {0, 3}, {0, 3},
-			{20*time.Minute - time.Microsecond, 3}, {20 * time.Minute, 4}, {20 * time.Minute, 4},
+			{0, 1},
+			{0, 2},
+			{0, 3},
+			{0, 3},
+			{20*time.Minute - time.Microsecond, 3},
+			{20 * time.Minute, 4},
+			{20 * time.Minute, 4},
 			{40 * time.Minute, 5},
-			{24 * time.Hour, 6}, {24 * time.Hour, 7}, {24 * time.Hour, 8}, {24 * time.Hour, 8},
+			{24 * time.Hour, 6},
+			{24 * time.Hour, 7},
+			{24 * time.Hour, 8},
+			{24 * time.Hour, 8},
 		} {
 			ask(t, f, key, to, noon.Add(step.after))
 			expectMails(t, to, step.want)
