@@ -133,12 +133,13 @@ const (
 )
 
 // CleanUp deletes expired sessions and tokens, guests that nobody can come back to, names whose hold is over, old mail
-// and old wrong guesses, in small batches until nothing is due. It returns the number of rows.
+// and old wrong guesses, in small batches until nothing is due. It returns the number of rows, with guests who turned out
+// to be in use.
 func (s *Service) CleanUp(ctx context.Context) (int, error) {
 	now := s.cfg.Now().UTC()
 	due := Due{
-		Now:              now,
-		GuestsBefore:     now.Add(-s.cfg.GuestIdle),
+		Now:              now.Add(-usesFlushGrace),
+		GuestsBefore:     now.Add(-usesFlushGrace - s.cfg.GuestIdle),
 		DeletedBefore:    now.Add(-usernameHold),
 		FailedMailBefore: now.Add(-failedHold),
 		GuessesBefore:    now.Add(-guessHold),

@@ -11,8 +11,8 @@ import (
 )
 
 // copiedTables are all tables with something to keep, those first that others refer to. Invalidations are for caches of
-// running nodes and stay behind; requests for resets matter for an hour.
-var copiedTables = []string{"users", "identities", "sessions", "outbox", "one_time_tokens", "guess_failures"}
+// running nodes and stay behind; requests for mail matter for an hour.
+var copiedTables = []string{"users", "identities", "sessions", "outbox", "one_time_tokens", "guest_keys", "guess_failures"}
 
 // ErrNotEmpty says that the database to copy to has users or something else already.
 var ErrNotEmpty = errors.New("the database to copy to is not empty")

@@ -95,7 +95,8 @@ func (c *call) spend(limit func(*limits) addressLimit, work func() error) error 
 
 func wasNoWork(err error) bool {
 	var overloaded *auth.OverloadedError
-	if errors.As(err, &overloaded) || errors.Is(err, auth.ErrUnavailable) || errors.Is(err, auth.ErrHashUnavailable) {
+	if errors.As(err, &overloaded) || errors.Is(err, auth.ErrUnavailable) || errors.Is(err, auth.ErrHashUnavailable) ||
+		errors.Is(err, auth.ErrKeyInvalid) {
 		return true
 	}
 	_, invalid := errors.AsType[*auth.ValidationError](err)
