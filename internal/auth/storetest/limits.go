@@ -230,6 +230,7 @@ func testGuesses(t *testing.T, db Database) {
 	})
 }
 
+// testMailLimits runs one test after another: whoever leases messages hides them from others for a moment.
 func testMailLimits(t *testing.T, db Database) {
 	f := newFixture(t, db)
 	limit := auth.MailLimit{Burst: 3, Interval: 20 * time.Minute}
@@ -248,7 +249,6 @@ func testMailLimits(t *testing.T, db Database) {
 	}
 
 	t.Run("three go out, then one more each interval", func(t *testing.T) {
-		t.Parallel()
 		key, to := f.lane().Key, f.email().Key
 		for _, step := range []struct {
 			after time.Duration
@@ -276,7 +276,6 @@ func testMailLimits(t *testing.T, db Database) {
 	})
 
 	t.Run("of many requests at once three go out", func(t *testing.T) {
-		t.Parallel()
 		nodes := nodes{f, f.on(open(t, db))}
 		key, to := f.lane().Key, f.email().Key
 		for _, err := range inParallel(50, func(i int) error {
