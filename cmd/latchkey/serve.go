@@ -85,7 +85,7 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 	}
 	waker := mail.NewWaker()
 	service, err := auth.New(auth.Config{
-		Store: store, Identities: store, AuditLog: store, Cache: cache, Hasher: hasher, Mailer: waker, WeChat: weChat, Logger: logger, Now: time.Now,
+		Store: store, Identities: store, Limits: store, AuditLog: store, Cache: cache, Hasher: hasher, Mailer: waker, WeChat: weChat, Logger: logger, Now: time.Now,
 		PublicURL:         cfg.PublicURL,
 		PlaceholderDomain: cfg.PlaceholderEmailDomain,
 		PasswordMinLength: cfg.PasswordMinLength,
@@ -96,6 +96,7 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 		AuditKeep:         cfg.AuditKeep,
 		NotifyNewDevice:   cfg.NotifyNewDevice,
 		WeChatApps:        weChatApps(cfg),
+		LimitsOff:         cfg.RateLimitsOff,
 		BelieveBareUID:    cfg.Dev,
 	})
 	if err != nil {
@@ -120,6 +121,8 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 		AppName:        cfg.AppName,
 		AppURL:         cfg.AppURL,
 		Logo:           web.Logo(cfg.AppLogo),
+		LimitsOff:      cfg.RateLimitsOff,
+		ProxyHint:      !cfg.Dev,
 		DevInbox:       devInbox(inbox),
 		Registry:       registry,
 

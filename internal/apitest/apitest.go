@@ -38,7 +38,7 @@ const (
 	AuditKeep         = 180 * 24 * time.Hour
 )
 
-// Options are what differs from `latchkey serve` with nothing set but what is required.
+// Options are what differs from `latchkey serve` with nothing set but what is required and --rate-limits=off.
 type Options struct {
 	// Dev is --dev: a dev inbox at /dev/mail, and BelieveBareUID.
 	Dev            bool
@@ -58,6 +58,10 @@ type Options struct {
 	SessionIdle       time.Duration
 	SessionMaxAge     time.Duration
 	GuestIdle         time.Duration
+
+	// Limits turns the limits and the lockout on. Tests share one address, and most of them make more users than one
+	// address may: without it there are none, as with --rate-limits=off.
+	Limits bool
 
 	Clock *Clock          // nil: one of its own
 	Hash  passhash.Config // without Params: the cheapest there are
@@ -151,7 +155,7 @@ func Start(t testing.TB, db sqlstore.Config, o Options) *Server {
 	}
 	weChat, apps := o.weChat(t)
 	s.Service, err = auth.New(auth.Config{
-		Store: store, Identities: s.Store, AuditLog: auditLog, WeChat: weChat, WeChatApps: apps, Cache: cache, Hasher: s.Hasher, Mailer: s.waker, Logger: logger, Now: s.Clock.Now,
+		Store: store, Identities: s.Store, Limits: s.Store, AuditLog: auditLog, WeChat: weChat, WeChatApps: apps, Cache: cache, Hasher: s.Hasher, Mailer: s.waker, Logger: logger, Now: s.Clock.Now,
 		PublicURL:         o.PublicURL,
 		PlaceholderDomain: dbtest.PlaceholderDomain,
 		PasswordMinLength: o.PasswordMinLength,
@@ -160,6 +164,7 @@ func Start(t testing.TB, db sqlstore.Config, o Options) *Server {
 		SessionMaxAge:     o.SessionMaxAge,
 		GuestIdle:         o.GuestIdle,
 		AuditKeep:         AuditKeep,
+		LimitsOff:         !o.Limits,
 		BelieveBareUID:    o.BelieveBareUID,
 	})
 	if err != nil {
@@ -183,6 +188,8 @@ func Start(t testing.TB, db sqlstore.Config, o Options) *Server {
 		BasePath:       o.BasePath,
 		TrustedProxies: o.TrustedProxies,
 		ServerKeys:     o.ServerKeys,
+		LimitsOff:      !o.Limits,
+		ProxyHint:      !o.Dev,
 		DevInbox:       s.devInbox(),
 	})
 	if err != nil {

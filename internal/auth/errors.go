@@ -77,6 +77,24 @@ type TakenError struct {
 
 func (e *TakenError) Error() string { return "username or e-mail address is taken" }
 
+// LockedError says that a wait runs in a Lane. Nothing was written.
+type LockedError struct {
+	Until   time.Time // zero if Forever
+	Forever bool      // until the password is replaced
+}
+
+func (e *LockedError) Error() string { return "too many wrong guesses" }
+
+// RateLimitError says that a limit is reached. Nothing was looked at, or the verdict is withheld; it does not say which.
+type RateLimitError struct {
+	Policy     string        // the name of the limit
+	Quota      int           // how many it allows
+	Window     time.Duration // in which time; 0: it has no such time
+	RetryAfter time.Duration
+}
+
+func (e *RateLimitError) Error() string { return "limit " + e.Policy + " is reached" }
+
 // GuestKeyUsedError says which user an idempotency key has made, as a guest. Nothing was written.
 type GuestKeyUsedError struct {
 	UserID UserID

@@ -23,6 +23,8 @@ func (s *Store) CleanUp(ctx context.Context, due auth.Due, limit int) (int, erro
 		{"usernames", deleteHeldUsernames, due.DeletedBefore, ""},
 		{"messages", deleteOldMessages, due.FailedMailBefore, ""},
 		{"audit events", deleteOldAuditEvents, due.AuditBefore, ""},
+		{"failures", deleteOldFailures, due.GuessesBefore, ""},
+		{"mail requests", deleteOldMailRequests, due.Now, ""},
 		{"invalidations", deleteOldInvalidations, due.Now.Add(-invalidationsKept), ""},
 	}
 	total := int64(0)

@@ -170,16 +170,7 @@ func (c *call) deadLink(kind ui.LinkKind, err error) error {
 
 // blamesToken says whether the token of a link is what an error is about.
 func blamesToken(err error) bool {
-	validation, ok := errors.AsType[*auth.ValidationError](err)
-	if !ok {
-		return false
-	}
-	for _, f := range validation.Fields {
-		if f.Field == auth.FieldToken {
-			return true
-		}
-	}
-	return false
+	return blames(err, func(f auth.FieldError) bool { return f.Field == auth.FieldToken })
 }
 
 // newCrossOriginProtection refuses forms of other origins. The public URL is this service too, whatever a proxy in

@@ -231,6 +231,13 @@ func everyMethod(f fixture) map[string]func(context.Context) error {
 			_, err := f.ListAuditEvents(ctx, auth.AuditFilter{Limit: 1})
 			return err
 		},
+		"CheckLane":     func(ctx context.Context) error { return f.CheckLane(ctx, f.lane().Key, noon) },
+		"CountFailure":  func(ctx context.Context) error { return f.countFailure(ctx, f.lane(), noon) },
+		"ClearFailures": func(ctx context.Context) error { return f.ClearFailures(ctx, f.lane().Key, noon) },
+		"Unlock":        func(ctx context.Context) error { return f.Unlock(ctx, 1) },
+		"QueueLimited": func(ctx context.Context) error {
+			return f.QueueLimited(ctx, f.message(auth.MailResetPassword, 0, "a@b.example"), f.lane().Key, auth.MailLimit{Burst: 1, Interval: time.Hour})
+		},
 		"Ping": func(ctx context.Context) error { return f.Ping(ctx) },
 		"LeaseMail": func(ctx context.Context) error {
 			_, err := f.LeaseMail(ctx, noon, noon, 1)
