@@ -3,6 +3,7 @@ package auth
 import (
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/ideaegg/latchkey/internal/passhash"
 )
@@ -28,7 +29,15 @@ var (
 	ErrSessionIDTaken = errors.New("session id is taken")
 	// ErrUnavailable says that the database cannot be reached or cannot write now. What was acknowledged before is safe.
 	ErrUnavailable = errors.New("storage is unavailable")
+	// ErrUpstream says that WeChat could not be reached, refused for a reason that only the operator can put right, or
+	// answered what makes no sense. Nobody was signed in.
+	ErrUpstream = errors.New("WeChat failed")
 )
+
+// UpstreamBusyError says that WeChat has too much to do or that a quota of the app is used up; it says when to come back.
+type UpstreamBusyError struct{ RetryAfter time.Duration }
+
+func (e *UpstreamBusyError) Error() string { return "WeChat is busy" }
 
 // PasswordHash is what the database keeps of a password: a PHC string.
 type PasswordHash = passhash.PasswordHash

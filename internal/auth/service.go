@@ -52,6 +52,9 @@ type Config struct {
 	NotifyNewDevice bool
 	// WeChatApps are the ids of the configured apps.
 	WeChatApps []string
+	// AppTokenApps are those of them that can have an access token of their own: mini programs and official accounts.
+	AppTokenApps []string
+	AppTokens    AppTokens // required if there are AppTokenApps
 	// BelieveBareUID lets anybody sign in as any openid. For development only.
 	BelieveBareUID bool
 }
@@ -84,6 +87,8 @@ func New(cfg Config) (*Service, error) {
 		return nil, errors.New("auth: no PasswordMinLength")
 	case cfg.SessionIdle <= 0 || cfg.GuestIdle <= 0:
 		return nil, errors.New("auth: no SessionIdle or GuestIdle")
+	case len(cfg.AppTokenApps) > 0 && cfg.AppTokens == nil:
+		return nil, errors.New("auth: no AppTokens")
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()

@@ -217,3 +217,16 @@ const (
 
 const deleteOldInvalidations = `DELETE FROM invalidations WHERE seq IN
 		(SELECT seq FROM invalidations WHERE created_at <= $1 ORDER BY seq LIMIT $2)`
+
+const (
+	selectAppToken = `SELECT generation, sealed, expires_at FROM wechat_app_tokens WHERE app_id = $1 AND generation > 0`
+
+	leaseAppToken = `INSERT INTO wechat_app_tokens (app_id, sealed, expires_at, generation, lease_until) VALUES ($1, NULL, 0, 0, $3)
+		ON CONFLICT (app_id) DO UPDATE SET lease_until = excluded.lease_until
+			WHERE wechat_app_tokens.generation = $2 AND wechat_app_tokens.lease_until <= $4`
+
+	updateAppToken = `UPDATE wechat_app_tokens SET sealed = $4, expires_at = $5, generation = generation + 1, lease_until = 0
+		WHERE app_id = $1 AND generation = $2 AND lease_until = $3`
+
+	updateAppTokenReleased = `UPDATE wechat_app_tokens SET lease_until = 0 WHERE app_id = $1 AND generation = $2 AND lease_until = $3`
+)

@@ -27,6 +27,7 @@ const PlaceholderDomain = "ideaegg.me"
 // Store is what an engine is: the storage of package auth, the outbox of package mail, and an end.
 type Store interface {
 	auth.Store
+	auth.AppTokenStore
 	mail.Outbox
 	// Close ends the store. Every later call returns auth.ErrUnavailable.
 	Close() error
@@ -50,6 +51,7 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"one-time tokens", testOneTimeTokens},
 		{"e-mail addresses", testEmailAddresses},
 		{"mail", testMail},
+		{"access tokens of apps", testAppTokens},
 		{"clean-up", testCleanUp},
 		{"races", testRaces},
 		{"restarts", testRestarts},

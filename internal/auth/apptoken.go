@@ -1,0 +1,84 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+)
+
+// AppToken is the access token of a WeChat app. Whoever has it can act as the app until it ends.
+type AppToken struct {
+	Token     AppAccessToken
+	ExpiresAt time.Time
+}
+
+// AppAccessToken is the secret of an AppToken. It prints as [redacted].
+type AppAccessToken string
+
+// Reveal returns the secret itself.
+func (t AppAccessToken) Reveal() string { return string(t) }
+
+// Format writes [redacted] for every verb.
+func (AppAccessToken) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[redacted]") }
+
+// MarshalText makes every text encoding write [redacted].
+func (AppAccessToken) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
+
+// AppTokens has the access tokens of WeChat apps, one at a time for all nodes.
+type AppTokens interface {
+	// FindAppToken returns the app's token. It returns ErrUpstream or an *UpstreamBusyError if there is none and WeChat
+	// gives none within five seconds, ErrUnavailable.
+	FindAppToken(ctx context.Context, appID string) (AppToken, error)
+}
+
+// AppToken gives a trusted backend, which the caller is sure of, the access token of a mini program or official account;
+// appID may be empty while exactly one is configured. It returns a *ValidationError for an app that is missing or
+// unknown or cannot have such a token, ErrUpstream, an *UpstreamBusyError, ErrUnavailable.
+func (s *Service) AppToken(ctx context.Context, appID string) (AppToken, error) {
+	apps := s.cfg.AppTokenApps
+	switch {
+	case appID == "" && len(apps) == 1:
+		appID = apps[0]
+	case appID == "" && len(apps) > 1:
+		return AppToken{}, invalid(FieldAppID, Required)
+	case !slices.Contains(apps, appID):
+		return AppToken{}, invalid(FieldAppID, Unsupported)
+	}
+	token, err := s.cfg.AppTokens.FindAppToken(ctx, appID)
+	if err != nil {
+		return AppToken{}, fmt.Errorf("find token of app %s: %w", appID, err)
+	}
+	return token, nil
+}
+
+// SealedAppToken is what the database keeps of an app's token: nothing that is of use to whoever reads it alone.
+type SealedAppToken struct {
+	// Generation counts the tokens that were stored for the app; 0: none so far.
+	Generation int64
+	Sealed     []byte
+	ExpiresAt  time.Time
+}
+
+// AppTokenLease is the right to fetch the app's next token.
+type AppTokenLease struct {
+	AppID      string
+	Generation int64     // of the token that is to be replaced; 0: there is none
+	Until      time.Time // later than any lease before
+}
+
+// AppTokenStore keeps the tokens of WeChat apps for all nodes. Every method returns ErrUnavailable (wrapped) when the
+// database cannot be reached or cannot write.
+type AppTokenStore interface {
+	// FindAppToken returns what was stored last for the app; ErrNotFound if there is nothing.
+	FindAppToken(ctx context.Context, appID string) (SealedAppToken, error)
+	// LeaseAppToken takes the lease. It returns ErrChanged if somebody else's has not ended at now, or if the app's
+	// token is of another generation; of concurrent callers exactly one succeeds.
+	LeaseAppToken(ctx context.Context, lease AppTokenLease, now time.Time) error
+	// StoreAppToken stores the token that the lease was for, as the next generation, and ends the lease. It returns
+	// ErrChanged if the lease is not the last one any more: somebody else fetches or has stored a newer token.
+	StoreAppToken(ctx context.Context, lease AppTokenLease, token SealedAppToken) error
+	// ReleaseAppToken ends the lease, if it is still held, without a token.
+	ReleaseAppToken(ctx context.Context, lease AppTokenLease) error
+}
