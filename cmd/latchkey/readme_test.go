@@ -16,6 +16,7 @@ import (
 
 	"github.com/ideaegg/latchkey/internal/config"
 	"github.com/ideaegg/latchkey/internal/dbtest"
+	"github.com/ideaegg/latchkey/internal/wechattest"
 )
 
 const readme = "../../README.md"
@@ -79,7 +80,10 @@ func TestDocumentsNameRealVariables(t *testing.T) {
 // TestReadmeExamplesWork runs the curl commands of README.md in its order against `latchkey serve --dev`.
 func TestReadmeExamplesWork(t *testing.T) {
 	t.Parallel()
-	p := develop(t, dbtest.SQLite(t), "--server-keys="+serverKey)
+	weChat := wechattest.NewServer(t, wechattest.Config{})
+	weChat.AddApp(wechattest.App{ID: "wx0123456789abcdef", Secret: weChatSecret, Kind: wechattest.MiniProgram})
+	p := develop(t, dbtest.SQLite(t), "--server-keys="+serverKey, "--wechat-api="+weChat.URL,
+		`--wechat-apps=[{"app_id":"wx0123456789abcdef","secret":"`+weChatSecret+`","kind":"mini_program"}]`)
 	variables := map[string]string{"KEY": serverKey}
 	ran := 0
 	for _, args := range curls(t, readFile(t, readme)) {

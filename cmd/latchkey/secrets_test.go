@@ -22,6 +22,7 @@ import (
 	"github.com/ideaegg/latchkey"
 	"github.com/ideaegg/latchkey/internal/dbtest"
 	"github.com/ideaegg/latchkey/internal/sqlstore"
+	"github.com/ideaegg/latchkey/internal/wechattest"
 )
 
 // TestNoSecretAtRestOrInLogs drives every flow through the program and then looks for every secret that occurred in
@@ -34,6 +35,7 @@ func TestNoSecretAtRestOrInLogs(t *testing.T) {
 		f.passwords()
 		f.guests()
 		f.weChat()
+		f.appTokens()
 		f.resets()
 		f.pages()
 		f.addresses()
@@ -84,8 +86,11 @@ type flows struct {
 	p          *program
 	mail       string // folder
 	opsAddress string
-	secrets    map[string]string // secret → what it is
-	seen       map[string]bool   // letters
+
+	weChatAPI   *wechattest.Server
+	miniProgram wechattest.App
+	secrets     map[string]string // secret → what it is
+	seen        map[string]bool   // letters
 }
 
 const (
@@ -98,8 +103,11 @@ func newFlows(t *testing.T, cfg sqlstore.Config) *flows {
 	f := &flows{t: t, mail: filepath.Join(t.TempDir(), "mail"), secrets: make(map[string]string), seen: make(map[string]bool)}
 	f.secret("server key", serverKey)
 	f.secret("WeChat app's secret", weChatSecret)
+	f.weChatAPI = wechattest.NewServer(t, wechattest.Config{})
+	f.miniProgram = f.weChatAPI.AddApp(wechattest.App{ID: "wx1", Secret: weChatSecret, Kind: wechattest.MiniProgram})
 	f.p = produce(t, cfg, "--log-level=debug", "--log-format=json", "--mail=dir:"+f.mail, "--server-keys="+serverKey, "--ops-listen=127.0.0.1:0",
-		`--wechat-apps=[{"app_id":"wx1","secret":"`+weChatSecret+`","kind":"mobile"}]`)
+		"--wechat-api="+f.weChatAPI.URL,
+		`--wechat-apps=[{"app_id":"wx1","secret":"`+weChatSecret+`","kind":"mini_program"}]`)
 	f.opsAddress = opsAddress(t, f.p)
 	return f
 }
@@ -177,6 +185,26 @@ func (f *flows) weChat() {
 	guest := f.token(f.p.guest(f.t))
 	f.p.call(f.t, http.StatusConflict, "POST", path, members{"uid": "flows-openid"}, key, bearer(guest))
 	f.token(f.p.signedIn(f.t, path, members{"uid": "flows-openid-2"}, key, bearer(guest)))
+}
+
+// appTokens gets the access token of an app, which is in the database from then on, sealed.
+func (f *flows) appTokens() {
+	f.t.Helper()
+	const path = "/wechat/access_token"
+	key := "Latchkey-Server-Key: " + serverKey
+	for _, mode := range []wechattest.Mode{wechattest.Errcode(40125), wechattest.Empty, wechattest.TwoObjects} {
+		f.weChatAPI.Fail(wechattest.PathAppToken, mode)
+		f.p.call(f.t, http.StatusBadGateway, "GET", path, nil, key)
+	}
+	f.weChatAPI.Heal(wechattest.PathAppToken)
+	f.p.call(f.t, http.StatusUnauthorized, "GET", path, nil, "Latchkey-Server-Key: "+f.secret("wrong server key", serverKey+"y"))
+	token := decode[latchkey.AppToken](f.t, f.p.call(f.t, http.StatusOK, "GET", path, nil, key))
+	if token.AccessToken != f.weChatAPI.AppToken(f.miniProgram) {
+		f.t.Error("got another access token than WeChat's current one")
+	}
+	f.secret("access token of a WeChat app", token.AccessToken)
+	f.p.call(f.t, http.StatusNotFound, "GET", path+"/"+token.AccessToken, nil, key)
+	f.p.call(f.t, http.StatusUnprocessableEntity, "GET", path+"?app_id="+token.AccessToken, nil, key)
 }
 
 func (f *flows) resets() {

@@ -77,6 +77,12 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 	}
 	defer func() { _ = hasher.Close() }()
 
+	appTokens, err := newAppTokens(cfg, store, logger)
+	if err != nil {
+		return err
+	}
+	defer appTokens.Wait()
+
 	waker := mail.NewWaker()
 	service, err := auth.New(auth.Config{
 		Store: store, Cache: cache, Hasher: hasher, Mailer: waker, Logger: logger, Now: time.Now,
@@ -89,6 +95,8 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 		GuestIdle:         cfg.GuestIdle,
 		NotifyNewDevice:   cfg.NotifyNewDevice,
 		WeChatApps:        wechatAppIDs(cfg),
+		AppTokenApps:      appTokenApps(cfg),
+		AppTokens:         appTokens,
 		BelieveBareUID:    cfg.Dev,
 	})
 	if err != nil {

@@ -23,6 +23,7 @@ import (
 	"github.com/ideaegg/latchkey/internal/passhash"
 	"github.com/ideaegg/latchkey/internal/sqlstore"
 	"github.com/ideaegg/latchkey/internal/web"
+	"github.com/ideaegg/latchkey/internal/wechattest"
 )
 
 // What a Server has unless its Options say otherwise.
@@ -45,6 +46,8 @@ type Options struct {
 	TrustedProxies []netip.Prefix
 	ServerKeys     []string
 	WeChatApps     []string // ids
+	// WeChat, if not nil, is what the service asks. It knows the apps that WeChat has by then, instead of WeChatApps.
+	WeChat *wechattest.Server
 
 	PasswordMinLength int
 	CommonPassword    func(normalized string) bool // nil: no list
@@ -131,6 +134,12 @@ func Start(t testing.TB, db sqlstore.Config, o Options) *Server {
 	}
 	t.Cleanup(func() { report(t, s.Hasher.Close()) })
 
+	weChat := newWeChat(t, o.WeChat, s.Store, s.Clock.Now, logger)
+	if weChat.appTokens != nil {
+		t.Cleanup(weChat.appTokens.Wait) // before the store is closed
+		o.WeChatApps = weChat.ids
+	}
+
 	s.lookups = &lookups{Store: s.Store}
 	var store auth.Store = s.lookups
 	if o.Store != nil {
@@ -146,6 +155,8 @@ func Start(t testing.TB, db sqlstore.Config, o Options) *Server {
 		SessionMaxAge:     o.SessionMaxAge,
 		GuestIdle:         o.GuestIdle,
 		WeChatApps:        o.WeChatApps,
+		AppTokenApps:      weChat.appTokenApps,
+		AppTokens:         weChat.appTokens,
 		BelieveBareUID:    o.BelieveBareUID,
 	})
 	if err != nil {

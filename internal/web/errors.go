@@ -67,6 +67,7 @@ func answerTo(err error) answer {
 		fields     *fieldsError
 		method     *methodError
 		overloaded *auth.OverloadedError
+		busy       *auth.UpstreamBusyError
 	)
 	one := func(status int, code latchkey.Code, field string, fc latchkey.FieldCode, key messageKey) answer {
 		return answer{status: status, code: code, fields: []fieldFault{{field: field, code: fc, message: key}}}
@@ -116,6 +117,10 @@ func answerTo(err error) answer {
 		return one(http.StatusUnsupportedMediaType, latchkey.CodeUnsupportedMediaType, "body", latchkey.FieldUnsupported, msgMediaType)
 	case errors.As(err, &overloaded):
 		return answer{status: http.StatusServiceUnavailable, code: latchkey.CodeOverloaded, retryAfter: overloaded.RetryAfter}
+	case errors.As(err, &busy):
+		return answer{status: http.StatusServiceUnavailable, code: latchkey.CodeUnavailable, retryAfter: busy.RetryAfter}
+	case errors.Is(err, auth.ErrUpstream): // also when it is the time to wait that ran out
+		return answer{status: http.StatusBadGateway, code: latchkey.CodeUpstreamFailed}
 	case errors.Is(err, auth.ErrUnavailable), errors.Is(err, auth.ErrHashUnavailable),
 		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return answer{status: http.StatusServiceUnavailable, code: latchkey.CodeUnavailable, retryAfter: retrySoon}

@@ -57,9 +57,10 @@ var messages = map[messageKey]translated{
 
 // codeMessages are for the answers that blame no member.
 var codeMessages = map[latchkey.Code]translated{
-	latchkey.CodeOverloaded:  {"Too many people are signing in just now. Please try again in a moment.", "当前登录人数过多，请稍后重试。"},
-	latchkey.CodeUnavailable: {"The service is not available just now. Please try again in a moment.", "服务暂时不可用，请稍后重试。"},
-	latchkey.CodeInternal:    {"Something went wrong on our side.", "服务器内部错误。"},
+	latchkey.CodeOverloaded:     {"Too many people are signing in just now. Please try again in a moment.", "当前登录人数过多，请稍后重试。"},
+	latchkey.CodeUnavailable:    {"The service is not available just now. Please try again in a moment.", "服务暂时不可用，请稍后重试。"},
+	latchkey.CodeUpstreamFailed: {"WeChat did not do its part. Please try again later.", "微信服务出现异常，请稍后重试。"},
+	latchkey.CodeInternal:       {"Something went wrong on our side.", "服务器内部错误。"},
 }
 
 func codeMessage(l auth.Language, code latchkey.Code) string { return codeMessages[code].in(l) }
@@ -78,6 +79,7 @@ var labels = map[string]translated{
 	"token":                 {"Token", "令牌"},
 	"code":                  {"Code", "验证码"},
 	"provider":              {"Provider", "登录方式"},
+	"app_id":                {"App id", "应用 ID"},
 }
 
 // codeTexts are the sentences of the field codes; they take the member's label and, where there is one, the limit.

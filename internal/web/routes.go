@@ -48,6 +48,8 @@ func (s *Server) table() []route {
 		{http.MethodGet, "/user/sessions", requiredAuth, s.listSessions},
 		{http.MethodDelete, "/user/sessions", requiredAuth, s.deleteOtherSessions},
 		{http.MethodDelete, "/user/sessions/{id}", requiredAuth, s.deleteSession},
+
+		{http.MethodGet, "/wechat/access_token", open, s.appToken},
 	}
 	document := []route{
 		{http.MethodGet, "/openapi.json", outside, serve(s.doc.ServeDocument)},
