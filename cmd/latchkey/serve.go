@@ -77,15 +77,14 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 	}
 	defer func() { _ = hasher.Close() }()
 
-	appTokens, err := newAppTokens(cfg, store, logger)
+	weChat, appTokens, err := newWeChat(cfg, store, logger)
 	if err != nil {
 		return err
 	}
-	defer appTokens.Wait()
-
+	defer appTokens.Wait() // before the store is closed
 	waker := mail.NewWaker()
 	service, err := auth.New(auth.Config{
-		Store: store, Cache: cache, Hasher: hasher, Mailer: waker, Logger: logger, Now: time.Now,
+		Store: store, Identities: store, Cache: cache, Hasher: hasher, Mailer: waker, WeChat: weChat, AppTokens: appTokens, Logger: logger, Now: time.Now,
 		PublicURL:         cfg.PublicURL,
 		PlaceholderDomain: cfg.PlaceholderEmailDomain,
 		PasswordMinLength: cfg.PasswordMinLength,
@@ -94,9 +93,7 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 		SessionMaxAge:     cfg.SessionMaxAge,
 		GuestIdle:         cfg.GuestIdle,
 		NotifyNewDevice:   cfg.NotifyNewDevice,
-		WeChatApps:        wechatAppIDs(cfg),
-		AppTokenApps:      appTokenApps(cfg),
-		AppTokens:         appTokens,
+		WeChatApps:        weChatApps(cfg),
 		BelieveBareUID:    cfg.Dev,
 	})
 	if err != nil {
@@ -232,14 +229,6 @@ func commonPassword(cfg config.Settings) func(string) bool {
 		return nil
 	}
 	return passlist.Contains
-}
-
-func wechatAppIDs(cfg config.Settings) []string {
-	var ids []string
-	for _, app := range cfg.WeChatApps {
-		ids = append(ids, app.AppID)
-	}
-	return ids
 }
 
 func reveal(secrets []config.Secret) []string {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -10,32 +11,36 @@ import (
 	"github.com/ideaegg/latchkey/wechat"
 )
 
-// newAppTokens returns the access tokens of the apps that can have one.
-func newAppTokens(cfg config.Settings, store auth.AppTokenStore, logger *slog.Logger) (*wechatapi.AppTokens, error) {
-	client, err := wechat.New(wechat.Config{BaseURL: cfg.WeChatAPI})
-	if err != nil {
-		return nil, err
-	}
+// newWeChat returns how the rules ask WeChat, and the access tokens of the apps. Fetching those is another client's
+// work: the first one needs them.
+func newWeChat(cfg config.Settings, store auth.AppTokenStore, logger *slog.Logger) (*wechatapi.Adapter, *wechatapi.AppTokens, error) {
 	var apps []wechat.App
-	for _, a := range cfg.WeChatApps {
-		if hasAppToken(a) {
-			apps = append(apps, wechat.App{ID: wechat.AppID(a.AppID), Secret: wechat.AppSecret(a.Secret.Reveal()), Kind: wechat.Kind(a.Kind)})
-		}
+	for _, app := range cfg.WeChatApps {
+		apps = append(apps, wechat.App{
+			ID: wechat.AppID(app.AppID), Secret: wechat.AppSecret(app.Secret.Reveal()), Kind: wechat.Kind(app.Kind),
+		})
 	}
-	return wechatapi.NewAppTokens(wechatapi.AppTokensConfig{Store: store, Client: client, Apps: apps, Now: time.Now, Logger: logger})
+	settings := wechat.Config{BaseURL: cfg.WeChatAPI}
+	fetching, err := wechat.New(settings)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--wechat-api: %w", err)
+	}
+	tokens, err := wechatapi.NewAppTokens(wechatapi.AppTokensConfig{Store: store, Client: fetching, Apps: apps, Now: time.Now, Logger: logger})
+	if err != nil {
+		return nil, nil, err
+	}
+	settings.AppTokens = tokens
+	client, err := wechat.New(settings)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--wechat-api: %w", err)
+	}
+	return wechatapi.New(client, apps), tokens, nil
 }
 
-func appTokenApps(cfg config.Settings) []string {
-	var ids []string
-	for _, a := range cfg.WeChatApps {
-		if hasAppToken(a) {
-			ids = append(ids, a.AppID)
-		}
+func weChatApps(cfg config.Settings) []auth.WeChatApp {
+	var apps []auth.WeChatApp
+	for _, app := range cfg.WeChatApps {
+		apps = append(apps, auth.WeChatApp{ID: app.AppID, Kind: auth.WeChatKind(app.Kind), Group: app.Group})
 	}
-	return ids
-}
-
-// hasAppToken says whether the app can have an access token of its own: mobile apps and websites have people's alone.
-func hasAppToken(a config.WeChatApp) bool {
-	return a.Kind == config.WeChatMiniProgram || a.Kind == config.WeChatOfficialAccount
+	return apps
 }

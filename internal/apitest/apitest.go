@@ -45,9 +45,10 @@ type Options struct {
 	BasePath       string
 	TrustedProxies []netip.Prefix
 	ServerKeys     []string
-	WeChatApps     []string // ids
-	// WeChat, if not nil, is what the service asks. It knows the apps that WeChat has by then, instead of WeChatApps.
+	// WeChat, if not nil, is asked by the service, which has all its apps.
 	WeChat *wechattest.Server
+	// WeChatApps are what the service has when there is no WeChat that could be asked.
+	WeChatApps []auth.WeChatApp
 
 	PasswordMinLength int
 	CommonPassword    func(normalized string) bool // nil: no list
@@ -134,19 +135,14 @@ func Start(t testing.TB, db sqlstore.Config, o Options) *Server {
 	}
 	t.Cleanup(func() { report(t, s.Hasher.Close()) })
 
-	weChat := newWeChat(t, o.WeChat, s.Store, s.Clock.Now, logger)
-	if weChat.appTokens != nil {
-		t.Cleanup(weChat.appTokens.Wait) // before the store is closed
-		o.WeChatApps = weChat.ids
-	}
-
 	s.lookups = &lookups{Store: s.Store}
 	var store auth.Store = s.lookups
 	if o.Store != nil {
 		store = o.Store(store)
 	}
+	weChat, appTokens, apps := o.weChat(t, s.Store, logger)
 	s.Service, err = auth.New(auth.Config{
-		Store: store, Cache: cache, Hasher: s.Hasher, Mailer: s.waker, Logger: logger, Now: s.Clock.Now,
+		Store: store, Identities: s.Store, WeChat: weChat, AppTokens: appTokens, WeChatApps: apps, Cache: cache, Hasher: s.Hasher, Mailer: s.waker, Logger: logger, Now: s.Clock.Now,
 		PublicURL:         o.PublicURL,
 		PlaceholderDomain: dbtest.PlaceholderDomain,
 		PasswordMinLength: o.PasswordMinLength,
@@ -154,9 +150,6 @@ func Start(t testing.TB, db sqlstore.Config, o Options) *Server {
 		SessionIdle:       o.SessionIdle,
 		SessionMaxAge:     o.SessionMaxAge,
 		GuestIdle:         o.GuestIdle,
-		WeChatApps:        o.WeChatApps,
-		AppTokenApps:      weChat.appTokenApps,
-		AppTokens:         weChat.appTokens,
 		BelieveBareUID:    o.BelieveBareUID,
 	})
 	if err != nil {

@@ -3,43 +3,42 @@ package apitest
 import (
 	"log/slog"
 	"testing"
-	"time"
 
 	"github.com/ideaegg/latchkey/internal/auth"
 	"github.com/ideaegg/latchkey/internal/wechatapi"
-	"github.com/ideaegg/latchkey/internal/wechattest"
 	"github.com/ideaegg/latchkey/wechat"
 )
 
-// weChat is what the service has to do with WeChat; nothing at all in the zero value.
-type weChat struct {
-	ids          []string
-	appTokenApps []string
-	appTokens    *wechatapi.AppTokens
-}
-
-func newWeChat(t testing.TB, standIn *wechattest.Server, store auth.AppTokenStore, now func() time.Time, logger *slog.Logger) weChat {
+// weChat returns how the service asks WeChat, and which apps it has.
+func (o *Options) weChat(t testing.TB, store auth.AppTokenStore, logger *slog.Logger) (auth.WeChat, auth.AppTokens, []auth.WeChatApp) {
 	t.Helper()
-	if standIn == nil {
-		return weChat{}
-	}
-	var w weChat
-	var apps []wechat.App
-	for _, a := range standIn.Apps() {
-		w.ids = append(w.ids, a.ID)
-		if a.Kind == wechattest.MiniProgram || a.Kind == wechattest.OfficialAccount {
-			w.appTokenApps = append(w.appTokenApps, a.ID)
-			apps = append(apps, wechat.App{ID: wechat.AppID(a.ID), Secret: wechat.AppSecret(a.Secret), Kind: wechat.Kind(a.Kind)})
+	cfg := wechat.Config{BaseURL: "http://127.0.0.1:1"} // nobody answers there
+	apps := o.WeChatApps
+	var known []wechat.App
+	if o.WeChat != nil {
+		cfg.BaseURL, cfg.PageBaseURL = o.WeChat.URL, o.WeChat.URL
+		for _, app := range o.WeChat.Apps() {
+			apps = append(apps, auth.WeChatApp{ID: app.ID, Kind: auth.WeChatKind(app.Kind), Group: app.Group})
+			known = append(known, wechat.App{ID: wechat.AppID(app.ID), Secret: wechat.AppSecret(app.Secret), Kind: wechat.Kind(app.Kind)})
 		}
 	}
-	client, err := wechat.New(wechat.Config{BaseURL: standIn.URL, Now: now})
+	client := func(cfg wechat.Config) *wechat.Client {
+		c, err := wechat.New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(c.CloseIdleConnections)
+		return c
+	}
+	fetching := cfg
+	fetching.Now = o.Clock.Now
+	tokens, err := wechatapi.NewAppTokens(wechatapi.AppTokensConfig{
+		Store: store, Client: client(fetching), Apps: known, Now: o.Clock.Now, Logger: logger,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(client.CloseIdleConnections)
-	w.appTokens, err = wechatapi.NewAppTokens(wechatapi.AppTokensConfig{Store: store, Client: client, Apps: apps, Now: now, Logger: logger})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return w
+	t.Cleanup(tokens.Wait) // before the store is closed
+	cfg.AppTokens = tokens
+	return wechatapi.New(client(cfg), known), tokens, apps
 }

@@ -37,20 +37,32 @@ type AppTokens interface {
 // appID may be empty while exactly one is configured. It returns a *ValidationError for an app that is missing or
 // unknown or cannot have such a token, ErrUpstream, an *UpstreamBusyError, ErrUnavailable.
 func (s *Service) AppToken(ctx context.Context, appID string) (AppToken, error) {
-	apps := s.cfg.AppTokenApps
-	switch {
-	case appID == "" && len(apps) == 1:
-		appID = apps[0]
-	case appID == "" && len(apps) > 1:
-		return AppToken{}, invalid(FieldAppID, Required)
-	case !slices.Contains(apps, appID):
-		return AppToken{}, invalid(FieldAppID, Unsupported)
-	}
-	token, err := s.cfg.AppTokens.FindAppToken(ctx, appID)
+	app, err := s.wechatAppOf(appID, WeChatMiniProgram, WeChatOfficialAccount)
 	if err != nil {
-		return AppToken{}, fmt.Errorf("find token of app %s: %w", appID, err)
+		return AppToken{}, err
+	}
+	token, err := s.cfg.AppTokens.FindAppToken(ctx, app.ID)
+	if err != nil {
+		return AppToken{}, fmt.Errorf("find access token: %w", err)
 	}
 	return token, nil
+}
+
+// wechatAppOf returns the app with this id if it is of one of the kinds. The id may be empty while there is one such app.
+func (s *Service) wechatAppOf(id string, kinds ...WeChatKind) (WeChatApp, error) {
+	var found []WeChatApp
+	for _, app := range s.cfg.WeChatApps {
+		if slices.Contains(kinds, app.Kind) && (id == "" || app.ID == id) {
+			found = append(found, app)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return WeChatApp{}, invalid(FieldAppID, Unsupported)
+	case 1:
+		return found[0], nil
+	}
+	return WeChatApp{}, invalid(FieldAppID, Required)
 }
 
 // SealedAppToken is what the database keeps of an app's token: nothing that is of use to whoever reads it alone.

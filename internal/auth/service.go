@@ -30,14 +30,17 @@ type Mailer interface {
 	Wake()
 }
 
-// Config is what a Service needs. Store, Cache, Hasher, Mailer, PublicURL, PlaceholderDomain and Now are required.
+// Config is what a Service needs. Store, Identities, Cache, Hasher, Mailer, PublicURL, PlaceholderDomain and Now are required.
 type Config struct {
-	Store  Store
-	Cache  *SessionCache // the one that Store invalidates
-	Hasher *passhash.Hasher
-	Mailer Mailer
-	Logger *slog.Logger // nil: slog.Default
-	Now    func() time.Time
+	Store      Store
+	Identities Identities    // of the same database
+	Cache      *SessionCache // the one that Store invalidates
+	Hasher     *passhash.Hasher
+	Mailer     Mailer
+	WeChat     WeChat       // required with WeChatApps
+	AppTokens  AppTokens    // likewise
+	Logger     *slog.Logger // nil: slog.Default
+	Now        func() time.Time
 
 	PublicURL         string                       // base of every mailed link, without trailing slash
 	PlaceholderDomain string                       // of generated addresses; nobody can sign up under it
@@ -50,11 +53,7 @@ type Config struct {
 
 	// NotifyNewDevice mails users when they sign in on a device that was not seen before.
 	NotifyNewDevice bool
-	// WeChatApps are the ids of the configured apps.
-	WeChatApps []string
-	// AppTokenApps are those of them that can have an access token of their own: mini programs and official accounts.
-	AppTokenApps []string
-	AppTokens    AppTokens // required if there are AppTokenApps
+	WeChatApps      []WeChatApp
 	// BelieveBareUID lets anybody sign in as any openid. For development only.
 	BelieveBareUID bool
 }
@@ -71,12 +70,16 @@ func New(cfg Config) (*Service, error) {
 	switch {
 	case cfg.Store == nil:
 		return nil, errors.New("auth: no Store")
+	case cfg.Identities == nil:
+		return nil, errors.New("auth: no Identities")
 	case cfg.Cache == nil:
 		return nil, errors.New("auth: no Cache")
 	case cfg.Hasher == nil:
 		return nil, errors.New("auth: no Hasher")
 	case cfg.Mailer == nil:
 		return nil, errors.New("auth: no Mailer")
+	case (cfg.WeChat == nil || cfg.AppTokens == nil) && len(cfg.WeChatApps) > 0:
+		return nil, errors.New("auth: no WeChat or no AppTokens")
 	case cfg.Now == nil:
 		return nil, errors.New("auth: no Now")
 	case cfg.PublicURL == "":
@@ -87,8 +90,6 @@ func New(cfg Config) (*Service, error) {
 		return nil, errors.New("auth: no PasswordMinLength")
 	case cfg.SessionIdle <= 0 || cfg.GuestIdle <= 0:
 		return nil, errors.New("auth: no SessionIdle or GuestIdle")
-	case len(cfg.AppTokenApps) > 0 && cfg.AppTokens == nil:
-		return nil, errors.New("auth: no AppTokens")
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()

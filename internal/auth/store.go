@@ -11,8 +11,8 @@ import (
 // Every method returns ErrUnavailable (wrapped) when the database cannot be reached or cannot write; a write may then
 // have happened all the same. Deleted users are absent to every method.
 type Store interface {
-	// CreateUser creates the user with its first session, its identity if any, and its mail if any. It returns a
-	// *TakenError if the name or address is taken (of concurrent callers exactly one succeeds), ErrIdentityTaken if the
+	// CreateUser creates the user with its first session, its identities and its mail if any. It returns a
+	// *TakenError if the name or address is taken (of concurrent callers exactly one succeeds), ErrIdentityTaken if an
 	// identity has a user, ErrSessionIDTaken.
 	CreateUser(context.Context, NewUser) (User, error)
 	// UpgradeGuest turns the guest into a full user in place, ends the guest's sessions and creates a new one.
@@ -88,7 +88,7 @@ type NewUser struct {
 	Profile
 	PasswordHash PasswordHash // "": none
 	Guest        bool
-	Identity     *Identity
+	Identities   []Identity
 	Language     Language
 	Now          time.Time
 	Session      Session        // UserID is set by the store
@@ -102,7 +102,7 @@ type GuestUpgrade struct {
 	Email        *Email // nil: stays generated
 	Profile             // a guest whose fullname is still the old username gets the new one
 	PasswordHash PasswordHash
-	Identity     *Identity
+	Identities   []Identity
 	Now          time.Time
 	Session      Session
 	Mail         *OutboxMessage // nil: none

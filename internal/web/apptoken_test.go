@@ -115,7 +115,7 @@ func TestTroubleWithTheAccessTokenIsTold(t *testing.T) {
 		{wechattest.Errcode(-1), http.StatusServiceUnavailable, latchkey.CodeUnavailable, 1},
 		{wechattest.Errcode(40125), http.StatusBadGateway, latchkey.CodeUpstreamFailed, 0},
 		{wechattest.Null, http.StatusBadGateway, latchkey.CodeUpstreamFailed, 0},
-		{wechattest.Reset, http.StatusBadGateway, latchkey.CodeUpstreamFailed, 0},
+		{wechattest.Reset, http.StatusServiceUnavailable, latchkey.CodeUnavailable, 1},
 	} {
 		t.Run(string(tt.mode), func(t *testing.T) {
 			t.Parallel()

@@ -1,4 +1,3 @@
-// Package wechatapi is what package auth asks of WeChat, done with package wechat.
 package wechatapi
 
 import (
@@ -115,7 +114,7 @@ func (t *AppTokens) FindAppToken(ctx context.Context, appID string) (auth.AppTok
 	t.follow(ctx, t.cfg.Apps[i])
 	token, err := t.AppToken(ctx, t.cfg.Apps[i], "")
 	if err != nil {
-		return auth.AppToken{}, upstream(err)
+		return auth.AppToken{}, translate(err)
 	}
 	return auth.AppToken{Token: auth.AppAccessToken(token.Token), ExpiresAt: token.ExpiresAt}, nil
 }
@@ -245,7 +244,7 @@ func (t *AppTokens) renew(ctx context.Context, app wechat.App, stale wechat.AppA
 		select {
 		case <-time.After(pollInterval):
 		case <-ctx.Done():
-			return wechat.AppToken{}, &auth.UpstreamBusyError{RetryAfter: time.Second}
+			return wechat.AppToken{}, &auth.UpstreamBusyError{Cause: errors.New("another node is still fetching the access token")}
 		}
 	}
 }
@@ -291,18 +290,6 @@ func isUsable(t wechat.AppToken, stale wechat.AppAccessToken, now time.Time) boo
 // isDue says whether it is time for the next token.
 func isDue(t wechat.AppToken, now time.Time) bool {
 	return !now.Before(t.ExpiresAt.Add(-refreshBefore))
-}
-
-// upstream returns an error of package wechat as one of package auth. Others stay as they are.
-func upstream(err error) error {
-	e, ok := errors.AsType[*wechat.Error](err)
-	switch {
-	case !ok:
-		return err
-	case errors.Is(e, wechat.ErrBusy):
-		return fmt.Errorf("%w: %w", &auth.UpstreamBusyError{RetryAfter: e.RetryAfter}, err)
-	}
-	return fmt.Errorf("%w: %w", auth.ErrUpstream, err)
 }
 
 // sealVersion begins a sealed token. Another version would be another way to seal.

@@ -352,20 +352,20 @@ func TestTroubleOfWeChatIsTold(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		mode  wechattest.Mode
-		retry time.Duration // 0: auth.ErrUpstream
+		retry time.Duration // negative: auth.ErrUpstream
 	}{
 		{wechattest.Errcode(-1), time.Second},
 		{wechattest.Errcode(45011), time.Minute},
 		{wechattest.Errcode(45009), 10 * time.Minute},
-		{wechattest.Errcode(40013), 0},
-		{wechattest.Errcode(40125), 0},
-		{wechattest.Errcode(40164), 0},
-		{wechattest.Errcode(4711), 0},
-		{wechattest.EmptyObject, 0},
-		{wechattest.HTML, 0},
+		{wechattest.Errcode(40013), -1},
+		{wechattest.Errcode(40125), -1},
+		{wechattest.Errcode(40164), -1},
+		{wechattest.Errcode(4711), -1},
+		{wechattest.EmptyObject, -1},
+		{wechattest.HTML, -1},
 		{wechattest.Reset, 0},
-		{wechattest.NoToken, 0},
-		{wechattest.BadLifetime, 0},
+		{wechattest.NoToken, -1},
+		{wechattest.BadLifetime, -1},
 	} {
 		t.Run(string(tt.mode), func(t *testing.T) {
 			t.Parallel()
@@ -377,9 +377,9 @@ func TestTroubleOfWeChatIsTold(t *testing.T) {
 				_, err := node.FindAppToken(t.Context(), n.mini.ID)
 				busy, ok := errors.AsType[*auth.UpstreamBusyError](err)
 				switch {
-				case tt.retry == 0 && (ok || !errors.Is(err, auth.ErrUpstream)):
+				case tt.retry < 0 && (ok || !errors.Is(err, auth.ErrUpstream)):
 					t.Errorf("got error %v, want %v", err, auth.ErrUpstream)
-				case tt.retry > 0 && (!ok || busy.RetryAfter != tt.retry):
+				case tt.retry >= 0 && (!ok || busy.RetryAfter != tt.retry):
 					t.Errorf("got error %v, want to be told to come back in %v", err, tt.retry)
 				}
 				if took := time.Since(begun); took > 3*time.Second {
