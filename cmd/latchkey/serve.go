@@ -84,7 +84,7 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 	defer appTokens.Wait() // before the store is closed
 	waker := mail.NewWaker()
 	service, err := auth.New(auth.Config{
-		Store: store, Identities: store, Cache: cache, Hasher: hasher, Mailer: waker, WeChat: weChat, AppTokens: appTokens, Logger: logger, Now: time.Now,
+		Store: store, Identities: store, Cache: cache, Hasher: hasher, Mailer: waker, WeChat: weChat, AppTokens: appTokens, Handovers: store, Logger: logger, Now: time.Now,
 		PublicURL:         cfg.PublicURL,
 		PlaceholderDomain: cfg.PlaceholderEmailDomain,
 		PasswordMinLength: cfg.PasswordMinLength,

@@ -142,7 +142,7 @@ func Start(t testing.TB, db sqlstore.Config, o Options) *Server {
 	}
 	weChat, appTokens, apps := o.weChat(t, s.Store, logger)
 	s.Service, err = auth.New(auth.Config{
-		Store: store, Identities: s.Store, WeChat: weChat, AppTokens: appTokens, WeChatApps: apps, Cache: cache, Hasher: s.Hasher, Mailer: s.waker, Logger: logger, Now: s.Clock.Now,
+		Store: store, Identities: s.Store, WeChat: weChat, AppTokens: appTokens, Handovers: s.Store, WeChatApps: apps, Cache: cache, Hasher: s.Hasher, Mailer: s.waker, Logger: logger, Now: s.Clock.Now,
 		PublicURL:         o.PublicURL,
 		PlaceholderDomain: dbtest.PlaceholderDomain,
 		PasswordMinLength: o.PasswordMinLength,

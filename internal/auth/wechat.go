@@ -31,6 +31,9 @@ type WeChat interface {
 	// PhoneNumber exchanges the phone code of a mini program for the number, in the form +8613800138000, that the person
 	// with this openid chose to show; ErrInvalidCredentials if it is of somebody else, used or old.
 	PhoneNumber(ctx context.Context, appID, openID string, code WeChatCode) (string, error)
+	// PageURL returns the address of the page on which a person signs in to a website or official account. Nobody is
+	// asked for it.
+	PageURL(page WeChatPage) (string, error)
 }
 
 // WeChatApp is a configured app.

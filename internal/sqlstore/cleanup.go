@@ -17,6 +17,7 @@ func (s *Store) CleanUp(ctx context.Context, due auth.Due, limit int) (int, erro
 	}{
 		{"sessions", deleteExpiredSessions, due.Now},
 		{"one-time tokens", deleteExpiredOneTimeTokens, due.Now},
+		{"handovers", deleteExpiredHandovers, due.Now},
 		{"guests", deleteUnusedGuests, due.GuestsBefore},
 		{"usernames", deleteHeldUsernames, due.DeletedBefore},
 		{"messages", deleteOldMessages, due.FailedMailBefore},

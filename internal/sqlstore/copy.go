@@ -11,7 +11,7 @@ import (
 )
 
 // copiedTables are all tables with something to keep, those first that others refer to. Invalidations are for caches of
-// running nodes, and access tokens of WeChat apps are fetched again: both stay behind.
+// running nodes, access tokens of WeChat apps are fetched again, and handovers live for a minute: they stay behind.
 var copiedTables = []string{"users", "identities", "sessions", "outbox", "one_time_tokens"}
 
 // ErrNotEmpty says that the database to copy to has users or something else already.

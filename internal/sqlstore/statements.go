@@ -247,3 +247,13 @@ const (
 
 	updateAppTokenReleased = `UPDATE wechat_app_tokens SET lease_until = 0 WHERE app_id = $1 AND generation = $2 AND lease_until = $3`
 )
+
+const (
+	insertHandover = `INSERT INTO handovers (code_hash, app_id, openid, unionid, code_challenge, expires_at) VALUES ($1, $2, $3, $4, $5, $6)`
+
+	deleteHandover = `DELETE FROM handovers WHERE code_hash = $1 AND expires_at > $2
+		RETURNING app_id, openid, unionid, code_challenge, expires_at`
+
+	deleteExpiredHandovers = `DELETE FROM handovers WHERE code_hash IN
+		(SELECT code_hash FROM handovers WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)`
+)

@@ -58,6 +58,16 @@ func (a *Adapter) PhoneNumber(ctx context.Context, appID, openID string, code au
 	return number.E164(), nil
 }
 
+// PageURL implements auth.WeChat. Official accounts ask the person, so that there is a unionid.
+func (a *Adapter) PageURL(p auth.WeChatPage) (string, error) {
+	app := a.apps[p.AppID]
+	page := wechat.Page{RedirectURL: p.BackTo, State: p.State}
+	if app.Kind == wechat.OfficialAccount {
+		page.Scope = wechat.ScopeUserInfo
+	}
+	return a.client.PageURL(app, page)
+}
+
 // translate says which error of the rules an error of package wechat is. Its text, which holds no secret, stays for the
 // operator's log. Other errors, of where app tokens come from, are of the rules already.
 func translate(err error) error {

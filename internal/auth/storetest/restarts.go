@@ -140,6 +140,11 @@ func everyMethod(f fixture) map[string]func(context.Context) error {
 			_, err := f.UpgradeGuest(ctx, auth.GuestUpgrade{UserID: 1, Now: noon, Session: f.session(noon)})
 			return err
 		},
+		"CreateHandover": func(ctx context.Context) error { return f.CreateHandover(ctx, f.handover()) },
+		"ConsumeHandover": func(ctx context.Context) error {
+			_, err := f.ConsumeHandover(ctx, f.hash(), noon)
+			return err
+		},
 		"FindAppToken": func(ctx context.Context) error {
 			_, err := f.FindAppToken(ctx, "wx")
 			return err

@@ -29,6 +29,7 @@ type Store interface {
 	auth.Store
 	auth.Identities
 	auth.AppTokenStore
+	auth.Handovers
 	mail.Outbox
 	// Close ends the store. Every later call returns auth.ErrUnavailable.
 	Close() error
@@ -54,6 +55,7 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"e-mail addresses", testEmailAddresses},
 		{"mail", testMail},
 		{"access tokens of apps", testAppTokens},
+		{"handovers", testHandovers},
 		{"clean-up", testCleanUp},
 		{"races", testRaces},
 		{"restarts", testRestarts},
