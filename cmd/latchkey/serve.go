@@ -94,6 +94,7 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 		GuestIdle:         cfg.GuestIdle,
 		NotifyNewDevice:   cfg.NotifyNewDevice,
 		WeChatApps:        weChatApps(cfg),
+		WeChatRedirects:   cfg.WeChatRedirects,
 		BelieveBareUID:    cfg.Dev,
 	})
 	if err != nil {

@@ -21,6 +21,9 @@ func newWeChat(cfg config.Settings, store auth.AppTokenStore, logger *slog.Logge
 		})
 	}
 	settings := wechat.Config{BaseURL: cfg.WeChatAPI}
+	if cfg.WeChatAPI != config.DefaultWeChatAPI { // a stand-in has the pages beside the API
+		settings.PageBaseURL = cfg.WeChatAPI
+	}
 	fetching, err := wechat.New(settings)
 	if err != nil {
 		return nil, nil, fmt.Errorf("--wechat-api: %w", err)

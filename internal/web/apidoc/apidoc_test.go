@@ -61,6 +61,7 @@ func TestDocumentCoversTheseOperations(t *testing.T) {
 		"POST /sign_up":                 "signUp",
 		"POST /sign_in":                 "signIn",
 		"POST /sign_in_with/{provider}": "signInWith",
+		"POST /sign_in_with/code":       "signInWithCode",
 		"POST /reset_password":          "requestPasswordReset",
 		"PUT /reset_password":           "resetPassword",
 		"POST /sign_up_temporarily":     "signUpTemporarily",
