@@ -48,7 +48,8 @@ type Options struct {
 	// WeChat, if not nil, is asked by the service, which has all its apps.
 	WeChat *wechattest.Server
 	// WeChatApps are what the service has when there is no WeChat that could be asked.
-	WeChatApps []auth.WeChatApp
+	WeChatApps      []auth.WeChatApp
+	WeChatRedirects []string
 
 	PasswordMinLength int
 	CommonPassword    func(normalized string) bool // nil: no list
@@ -150,6 +151,7 @@ func Start(t testing.TB, db sqlstore.Config, o Options) *Server {
 		SessionIdle:       o.SessionIdle,
 		SessionMaxAge:     o.SessionMaxAge,
 		GuestIdle:         o.GuestIdle,
+		WeChatRedirects:   o.WeChatRedirects,
 		BelieveBareUID:    o.BelieveBareUID,
 	})
 	if err != nil {
