@@ -3,6 +3,7 @@ package main_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
@@ -36,6 +37,7 @@ func TestNoSecretAtRestOrInLogs(t *testing.T) {
 		f.guests()
 		f.weChat()
 		f.appTokens()
+		f.browsers()
 		f.resets()
 		f.pages()
 		f.addresses()
@@ -89,6 +91,7 @@ type flows struct {
 
 	weChatAPI   *wechattest.Server
 	miniProgram wechattest.App
+	website     wechattest.App
 	secrets     map[string]string // secret → what it is
 	seen        map[string]bool   // letters
 }
@@ -96,6 +99,7 @@ type flows struct {
 const (
 	serverKey    = "server-key-4kzYw8Qe"
 	weChatSecret = "wechat-secret-9sd8fhs"
+	redirectTo   = "https://app.example.com/signed-in"
 )
 
 func newFlows(t *testing.T, cfg sqlstore.Config) *flows {
@@ -105,9 +109,11 @@ func newFlows(t *testing.T, cfg sqlstore.Config) *flows {
 	f.secret("WeChat app's secret", weChatSecret)
 	f.weChatAPI = wechattest.NewServer(t, wechattest.Config{})
 	f.miniProgram = f.weChatAPI.AddApp(wechattest.App{ID: "wx1", Secret: weChatSecret, Kind: wechattest.MiniProgram})
+	f.website = f.weChatAPI.AddApp(wechattest.App{ID: "wx2", Secret: weChatSecret, Kind: wechattest.Website})
 	f.p = produce(t, cfg, "--log-level=debug", "--log-format=json", "--mail=dir:"+f.mail, "--server-keys="+serverKey, "--ops-listen=127.0.0.1:0",
 		"--wechat-api="+f.weChatAPI.URL,
-		`--wechat-apps=[{"app_id":"wx1","secret":"`+weChatSecret+`","kind":"mini_program"}]`)
+		"--wechat-redirects="+redirectTo,
+		`--wechat-apps=[{"app_id":"wx1","secret":"`+weChatSecret+`","kind":"mini_program"},{"app_id":"wx2","secret":"`+weChatSecret+`","kind":"website"}]`)
 	f.opsAddress = opsAddress(t, f.p)
 	return f
 }
@@ -178,13 +184,13 @@ func (f *flows) weChat() {
 	const path = "/sign_in_with/wechat"
 	key := "Latchkey-Server-Key: " + serverKey
 	for range 2 { // a new user, and a known one
-		f.token(f.p.signedIn(f.t, path, members{"uid": "flows-openid"}, key))
+		f.token(f.p.signedIn(f.t, path, members{"app_id": "wx1", "uid": "flows-openid"}, key))
 	}
-	f.p.call(f.t, http.StatusUnauthorized, "POST", path, members{"uid": "flows-openid"})
-	f.p.call(f.t, http.StatusUnauthorized, "POST", path, members{"uid": "flows-openid"}, "Latchkey-Server-Key: "+f.secret("wrong server key", serverKey+"x"))
+	f.p.call(f.t, http.StatusUnauthorized, "POST", path, members{"app_id": "wx1", "uid": "flows-openid"})
+	f.p.call(f.t, http.StatusUnauthorized, "POST", path, members{"app_id": "wx1", "uid": "flows-openid"}, "Latchkey-Server-Key: "+f.secret("wrong server key", serverKey+"x"))
 	guest := f.token(f.p.guest(f.t))
-	f.p.call(f.t, http.StatusConflict, "POST", path, members{"uid": "flows-openid"}, key, bearer(guest))
-	f.token(f.p.signedIn(f.t, path, members{"uid": "flows-openid-2"}, key, bearer(guest)))
+	f.p.call(f.t, http.StatusConflict, "POST", path, members{"app_id": "wx1", "uid": "flows-openid"}, key, bearer(guest))
+	f.token(f.p.signedIn(f.t, path, members{"app_id": "wx1", "uid": "flows-openid-2"}, key, bearer(guest)))
 }
 
 // appTokens gets the access token of an app, which is in the database from then on, sealed.
@@ -205,6 +211,35 @@ func (f *flows) appTokens() {
 	f.secret("access token of a WeChat app", token.AccessToken)
 	f.p.call(f.t, http.StatusNotFound, "GET", path+"/"+token.AccessToken, nil, key)
 	f.p.call(f.t, http.StatusUnprocessableEntity, "GET", path+"?app_id="+token.AccessToken, nil, key)
+}
+
+// browsers goes over WeChat's page twice. The second time the app does not exchange what it gets, so that this is still
+// in the database.
+func (f *flows) browsers() {
+	f.t.Helper()
+	person := f.weChatAPI.AddPerson(wechattest.Person{})
+	location := func(a answer) *url.URL {
+		u, err := url.Parse(a.header.Get("Location"))
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		return u
+	}
+	arrive := func() string {
+		away := f.p.call(f.t, http.StatusFound, "GET", "/sign_in_with/wechat/authorize?state="+f.secret("state of the app", rand.Text())+"&redirect_to="+redirectTo, nil)
+		state := f.secret("state of a browser", location(away).Query().Get("state"))
+		cookie, _, _ := strings.Cut(away.header.Get("Set-Cookie"), ";")
+		callback := "/sign_in_with/wechat/callback?state=" + state + "&code="
+		f.p.call(f.t, http.StatusUnprocessableEntity, "GET", callback+f.secret("unused WeChat code", f.weChatAPI.Code(f.website, person)), nil)
+		back := f.p.call(f.t, http.StatusFound, "GET", callback+f.secret("WeChat code", f.weChatAPI.Code(f.website, person)), nil, "Cookie: "+cookie)
+		return f.secret("code of a browser", location(back).Query().Get("code"))
+	}
+	const path = "/sign_in_with/code"
+	code := arrive()
+	f.token(f.p.signedIn(f.t, path, members{"code": code}))
+	f.p.call(f.t, http.StatusUnauthorized, "POST", path, members{"code": code})
+	f.p.call(f.t, http.StatusNotFound, "GET", path+"/"+code, nil)
+	arrive()
 }
 
 func (f *flows) resets() {
