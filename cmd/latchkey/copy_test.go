@@ -336,6 +336,11 @@ func (f *filling) crowd(n int) {
 	for w := range workers {
 		work.Go(func() {
 			for i := w; i < n; i += workers {
+				if i%10 == 0 {
+					key := auth.IdempotencyKey(fmt.Sprintf("key-of-guest-number-%d", i))
+					f.people.guests[i] = f.must(f.service.SignUpGuestOnce(f.t.Context(), key, fillOrigin))
+					continue
+				}
 				f.people.guests[i] = f.must(f.service.SignUpGuest(f.t.Context(), fillOrigin))
 			}
 		})
@@ -432,7 +437,7 @@ func (f *filling) resets(n int) {
 func tables(t *testing.T, cfg sqlstore.Config) map[string][]string {
 	t.Helper()
 	all := make(map[string][]string)
-	for _, name := range []string{"users", "identities", "sessions", "outbox", "one_time_tokens"} {
+	for _, name := range []string{"users", "identities", "sessions", "outbox", "one_time_tokens", "guest_keys"} {
 		sql := "SELECT * FROM " + name + " ORDER BY id"
 		if cfg.PostgresURL != "" {
 			all[name] = rowsOfPostgres(t, cfg.PostgresURL, sql)

@@ -81,10 +81,10 @@ func TestDocumentsNameRealVariables(t *testing.T) {
 func TestReadmeExamplesWork(t *testing.T) {
 	t.Parallel()
 	weChat := wechattest.NewServer(t, wechattest.Config{})
-	weChat.AddApp(wechattest.App{ID: "wx0123456789abcdef", Secret: weChatSecret, Kind: wechattest.MiniProgram})
+	app := weChat.AddApp(wechattest.App{ID: "wx-mini", Kind: wechattest.MiniProgram})
 	p := develop(t, dbtest.SQLite(t), "--server-keys="+serverKey, "--wechat-api="+weChat.URL,
-		`--wechat-apps=[{"app_id":"wx0123456789abcdef","secret":"`+weChatSecret+`","kind":"mini_program"}]`)
-	variables := map[string]string{"KEY": serverKey}
+		`--wechat-apps=[{"app_id":"wx-mini","secret":"`+app.Secret+`","kind":"mini_program"}]`)
+	variables := map[string]string{"KEY": serverKey, "ONCE": "c0ffee5eedc0ffee5eedc0ffee5eed00", "CODE": weChat.Code(app, weChat.AddPerson(wechattest.Person{}))}
 	ran := 0
 	for _, args := range curls(t, readFile(t, readme)) {
 		method, address, body, header := "", "", "", []string(nil)
@@ -95,7 +95,7 @@ func TestReadmeExamplesWork(t *testing.T) {
 				method = args[i]
 			case "-d":
 				i++
-				body = args[i]
+				body = os.Expand(args[i], func(name string) string { return variables[name] })
 			case "-H":
 				i++
 				header = append(header, os.Expand(args[i], func(name string) string { return variables[name] }))

@@ -35,8 +35,8 @@ func TestNoSecretAtRestOrInLogs(t *testing.T) {
 		f := newFlows(t, cfg)
 		f.passwords()
 		f.guests()
-		f.weChat()
 		f.appTokens()
+		f.weChat()
 		f.browsers()
 		f.resets()
 		f.pages()
@@ -88,12 +88,12 @@ type flows struct {
 	p          *program
 	mail       string // folder
 	opsAddress string
-
-	weChatAPI   *wechattest.Server
-	miniProgram wechattest.App
-	website     wechattest.App
-	secrets     map[string]string // secret → what it is
-	seen        map[string]bool   // letters
+	standIn    *wechattest.Server
+	mobile     wechattest.App
+	mini       wechattest.App
+	website    wechattest.App
+	secrets    map[string]string // secret → what it is
+	seen       map[string]bool   // letters
 }
 
 const (
@@ -107,13 +107,15 @@ func newFlows(t *testing.T, cfg sqlstore.Config) *flows {
 	f := &flows{t: t, mail: filepath.Join(t.TempDir(), "mail"), secrets: make(map[string]string), seen: make(map[string]bool)}
 	f.secret("server key", serverKey)
 	f.secret("WeChat app's secret", weChatSecret)
-	f.weChatAPI = wechattest.NewServer(t, wechattest.Config{})
-	f.miniProgram = f.weChatAPI.AddApp(wechattest.App{ID: "wx1", Secret: weChatSecret, Kind: wechattest.MiniProgram})
-	f.website = f.weChatAPI.AddApp(wechattest.App{ID: "wx2", Secret: weChatSecret, Kind: wechattest.Website})
+	f.standIn = wechattest.NewServer(t, wechattest.Config{})
+	f.mobile = f.standIn.AddApp(wechattest.App{ID: "wx1", Secret: weChatSecret, Kind: wechattest.Mobile, Group: "one"})
+	f.mini = f.standIn.AddApp(wechattest.App{ID: "wx2", Kind: wechattest.MiniProgram, Group: "one"})
+	f.website = f.standIn.AddApp(wechattest.App{ID: "wx3", Secret: weChatSecret, Kind: wechattest.Website, Group: "one"})
+	f.secret("mini program's secret", f.mini.Secret)
 	f.p = produce(t, cfg, "--log-level=debug", "--log-format=json", "--mail=dir:"+f.mail, "--server-keys="+serverKey, "--ops-listen=127.0.0.1:0",
-		"--wechat-api="+f.weChatAPI.URL,
-		"--wechat-redirects="+redirectTo,
-		`--wechat-apps=[{"app_id":"wx1","secret":"`+weChatSecret+`","kind":"mini_program"},{"app_id":"wx2","secret":"`+weChatSecret+`","kind":"website"}]`)
+		"--wechat-api="+f.standIn.URL, `--wechat-apps=[{"app_id":"wx1","secret":"`+weChatSecret+`","kind":"mobile","group":"one"},
+			{"app_id":"wx2","secret":"`+f.mini.Secret+`","kind":"mini_program","group":"one"},
+			{"app_id":"wx3","secret":"`+weChatSecret+`","kind":"website","group":"one"}]`, "--wechat-redirects="+redirectTo)
 	f.opsAddress = opsAddress(t, f.p)
 	return f
 }
@@ -183,29 +185,48 @@ func (f *flows) weChat() {
 	f.t.Helper()
 	const path = "/sign_in_with/wechat"
 	key := "Latchkey-Server-Key: " + serverKey
+	believed := func(uid string) members { return members{"app_id": f.mobile.ID, "uid": uid} }
 	for range 2 { // a new user, and a known one
-		f.token(f.p.signedIn(f.t, path, members{"app_id": "wx1", "uid": "flows-openid"}, key))
+		f.token(f.p.signedIn(f.t, path, believed("flows-openid"), key))
 	}
-	f.p.call(f.t, http.StatusUnauthorized, "POST", path, members{"app_id": "wx1", "uid": "flows-openid"})
-	f.p.call(f.t, http.StatusUnauthorized, "POST", path, members{"app_id": "wx1", "uid": "flows-openid"}, "Latchkey-Server-Key: "+f.secret("wrong server key", serverKey+"x"))
+	f.p.call(f.t, http.StatusUnauthorized, "POST", path, believed("flows-openid"))
+	f.p.call(f.t, http.StatusUnauthorized, "POST", path, believed("flows-openid"), "Latchkey-Server-Key: "+f.secret("wrong server key", serverKey+"x"))
 	guest := f.token(f.p.guest(f.t))
-	f.p.call(f.t, http.StatusConflict, "POST", path, members{"app_id": "wx1", "uid": "flows-openid"}, key, bearer(guest))
-	f.token(f.p.signedIn(f.t, path, members{"app_id": "wx1", "uid": "flows-openid-2"}, key, bearer(guest)))
+	f.p.call(f.t, http.StatusConflict, "POST", path, believed("flows-openid"), key, bearer(guest))
+	f.token(f.p.signedIn(f.t, path, believed("flows-openid-2"), key, bearer(guest)))
+
+	person := f.standIn.AddPerson(wechattest.Person{PhoneNumber: "13800138000"})
+	code := func() string { return f.secret("WeChat code", f.standIn.Code(f.mini, person)) }
+	phoneCode := f.secret("WeChat phone code", f.standIn.PhoneCode(f.mini, person))
+	used := members{"app_id": f.mini.ID, "code": code(), "phone_code": phoneCode}
+	token := f.token(f.p.signedIn(f.t, path, used))
+	f.p.call(f.t, http.StatusUnauthorized, "POST", path, used)
+	access := f.secret("WeChat access token", f.standIn.UserToken(f.mobile, person))
+	f.token(f.p.signedIn(f.t, path, members{"app_id": f.mobile.ID, "uid": f.standIn.OpenID(f.mobile, person), "access_token": access}))
+	f.p.call(f.t, http.StatusUnauthorized, "POST", path, members{"app_id": f.mobile.ID, "uid": "flows-other", "access_token": access})
+	f.p.call(f.t, http.StatusOK, "POST", "/user/identities/wechat", members{"app_id": f.mini.ID, "code": code()}, bearer(token))
+	for _, mode := range []wechattest.Mode{wechattest.Errcode(40125), wechattest.HTML, wechattest.ResetBody, wechattest.Status500} {
+		f.standIn.FailTimes("", mode, 1)
+		if a, err := f.p.do("POST", path, members{"app_id": f.mini.ID, "code": code()}); err != nil || a.status < 500 {
+			f.t.Errorf("%s: got %d and %v, want 502 or 503", mode, a.status, err)
+		}
+	}
+	f.secret("app's access token", f.standIn.AppToken(f.mini))
 }
 
-// appTokens gets the access token of an app, which is in the database from then on, sealed.
+// appTokens gets the access token of an app, which is in the database from then on, sealed. Nobody has needed it before.
 func (f *flows) appTokens() {
 	f.t.Helper()
 	const path = "/wechat/access_token"
 	key := "Latchkey-Server-Key: " + serverKey
 	for _, mode := range []wechattest.Mode{wechattest.Errcode(40125), wechattest.Empty, wechattest.TwoObjects} {
-		f.weChatAPI.Fail(wechattest.PathAppToken, mode)
+		f.standIn.Fail(wechattest.PathAppToken, mode)
 		f.p.call(f.t, http.StatusBadGateway, "GET", path, nil, key)
 	}
-	f.weChatAPI.Heal(wechattest.PathAppToken)
+	f.standIn.Heal(wechattest.PathAppToken)
 	f.p.call(f.t, http.StatusUnauthorized, "GET", path, nil, "Latchkey-Server-Key: "+f.secret("wrong server key", serverKey+"y"))
 	token := decode[latchkey.AppToken](f.t, f.p.call(f.t, http.StatusOK, "GET", path, nil, key))
-	if token.AccessToken != f.weChatAPI.AppToken(f.miniProgram) {
+	if token.AccessToken != f.standIn.AppToken(f.mini) {
 		f.t.Error("got another access token than WeChat's current one")
 	}
 	f.secret("access token of a WeChat app", token.AccessToken)
@@ -217,7 +238,7 @@ func (f *flows) appTokens() {
 // in the database.
 func (f *flows) browsers() {
 	f.t.Helper()
-	person := f.weChatAPI.AddPerson(wechattest.Person{})
+	person := f.standIn.AddPerson(wechattest.Person{})
 	location := func(a answer) *url.URL {
 		u, err := url.Parse(a.header.Get("Location"))
 		if err != nil {
@@ -230,8 +251,8 @@ func (f *flows) browsers() {
 		state := f.secret("state of a browser", location(away).Query().Get("state"))
 		cookie, _, _ := strings.Cut(away.header.Get("Set-Cookie"), ";")
 		callback := "/sign_in_with/wechat/callback?state=" + state + "&code="
-		f.p.call(f.t, http.StatusUnprocessableEntity, "GET", callback+f.secret("unused WeChat code", f.weChatAPI.Code(f.website, person)), nil)
-		back := f.p.call(f.t, http.StatusFound, "GET", callback+f.secret("WeChat code", f.weChatAPI.Code(f.website, person)), nil, "Cookie: "+cookie)
+		f.p.call(f.t, http.StatusUnprocessableEntity, "GET", callback+f.secret("unused WeChat code", f.standIn.Code(f.website, person)), nil)
+		back := f.p.call(f.t, http.StatusFound, "GET", callback+f.secret("WeChat code", f.standIn.Code(f.website, person)), nil, "Cookie: "+cookie)
 		return f.secret("code of a browser", location(back).Query().Get("code"))
 	}
 	const path = "/sign_in_with/code"

@@ -38,10 +38,7 @@ func (f userFlags) setStatus(w world, status auth.Status, done string) (err erro
 	if err != nil {
 		return fmt.Errorf("%q is no username and no e-mail address", f.Login)
 	}
-	if err := mustExist(db); err != nil {
-		return fmt.Errorf("--database: %w", err)
-	}
-	store, err := openStore(w.ctx, storeConfig(db))
+	store, err := openExisting(w.ctx, db)
 	if err != nil {
 		return err
 	}

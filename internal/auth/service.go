@@ -131,12 +131,12 @@ const (
 )
 
 // CleanUp deletes expired sessions and tokens, guests that nobody can come back to, names whose hold is over and old
-// mail, in small batches until nothing is due. It returns the number of rows.
+// mail, in small batches until nothing is due. It returns the number of rows, with guests who turned out to be in use.
 func (s *Service) CleanUp(ctx context.Context) (int, error) {
 	now := s.cfg.Now().UTC()
 	due := Due{
-		Now:              now,
-		GuestsBefore:     now.Add(-s.cfg.GuestIdle),
+		Now:              now.Add(-usesFlushGrace),
+		GuestsBefore:     now.Add(-usesFlushGrace - s.cfg.GuestIdle),
 		DeletedBefore:    now.Add(-usernameHold),
 		FailedMailBefore: now.Add(-failedHold),
 	}

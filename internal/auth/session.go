@@ -159,7 +159,10 @@ func (s *Service) RevokeOtherSessions(ctx context.Context, c Current) error {
 
 const (
 	usesFlushInterval = 5 * time.Second
-	maxPendingUses    = 100_000 // 5 MiB; beyond it a use is written a little later
+	// usesFlushGrace is how much later than it could the clean-up comes: in its last seconds a session may have been used
+	// on a node that has not written that down yet, or by a request that is still at work.
+	usesFlushGrace = time.Minute
+	maxPendingUses = 100_000 // 5 MiB; beyond it a use is written a little later
 )
 
 // sessionUses gathers the uses of sessions between two writes, so that being asked costs no write.

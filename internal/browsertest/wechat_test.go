@@ -62,7 +62,7 @@ func TestSignInOverWeChatsPage(t *testing.T) {
 	w := newWebsite(t)
 	p := start(t, "--wechat-api="+weChat.URL, "--wechat-redirects="+w.url+"/",
 		fmt.Sprintf(`--wechat-apps=[{"app_id":%q,"secret":%q,"kind":"website"}]`, app.ID, app.Secret))
-	w.page = strings.NewReplacer("http://127.0.0.1:8080", p.url, "http://127.0.0.1:3000", w.url, "wx0123456789abcdef", app.ID).Replace(w.page)
+	w.page = strings.NewReplacer("http://127.0.0.1:8080", p.url, "http://127.0.0.1:3000", w.url, "wx-website", app.ID).Replace(w.page)
 	b := open(t, p, english.language)
 	b.expect(weChat.URL, w.url)
 

@@ -12,7 +12,7 @@ import (
 
 // copiedTables are all tables with something to keep, those first that others refer to. Invalidations are for caches of
 // running nodes, access tokens of WeChat apps are fetched again, and handovers live for a minute: they stay behind.
-var copiedTables = []string{"users", "identities", "sessions", "outbox", "one_time_tokens"}
+var copiedTables = []string{"users", "identities", "sessions", "outbox", "one_time_tokens", "guest_keys"}
 
 // ErrNotEmpty says that the database to copy to has users or something else already.
 var ErrNotEmpty = errors.New("the database to copy to is not empty")
