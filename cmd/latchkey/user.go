@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/ideaegg/latchkey/internal/auth"
 	"github.com/ideaegg/latchkey/internal/config"
+	"github.com/ideaegg/latchkey/internal/sqlstore"
 )
 
 type userCommand struct {
@@ -22,37 +25,73 @@ type userFlags struct {
 type disableCommand struct{ userFlags }
 
 // Run disables the user.
-func (c disableCommand) Run(w world) error { return c.setStatus(w, auth.StatusDisabled, "disabled") }
+func (c disableCommand) Run(w world) error {
+	return c.setStatus(w, auth.StatusDisabled, auth.AuditUserDisabled, "disabled")
+}
 
 type enableCommand struct{ userFlags }
 
 // Run enables the user.
-func (c enableCommand) Run(w world) error { return c.setStatus(w, auth.StatusActive, "enabled") }
+func (c enableCommand) Run(w world) error {
+	return c.setStatus(w, auth.StatusActive, auth.AuditUserEnabled, "enabled")
+}
 
-func (f userFlags) setStatus(w world, status auth.Status, done string) (err error) {
+func (f userFlags) setStatus(w world, status auth.Status, kind auth.AuditKind, done string) (err error) {
 	db, err := f.Settings()
 	if err != nil {
 		return err
 	}
-	login, err := auth.ParseLogin(f.Login, noPlaceholderDomain)
+	login, err := parseLogin(f.Login)
 	if err != nil {
-		return fmt.Errorf("%q is no username and no e-mail address", f.Login)
+		return err
 	}
 	store, err := openExisting(w.ctx, db)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	user, _, err := store.FindLogin(w.ctx, login)
-	switch {
-	case errors.Is(err, auth.ErrNotFound):
-		return fmt.Errorf("there is no user %q", f.Login)
-	case err != nil:
-		return fmt.Errorf("find user: %w", err)
+	user, err := findUser(w.ctx, store, login, f.Login)
+	if err != nil {
+		return err
 	}
 	if err := store.SetStatus(w.ctx, user.ID, status); err != nil {
 		return fmt.Errorf("set status: %w", err)
 	}
+	if err := auditOperator(w.ctx, store, kind, user.ID); err != nil {
+		return err
+	}
 	_, err = fmt.Fprintf(w.stdout, "%s user %d (%s)\n", done, user.ID, user.Username)
 	return err
+}
+
+// parseLogin reads a username or an e-mail address.
+func parseLogin(typed string) (auth.Login, error) {
+	login, err := auth.ParseLogin(typed, noPlaceholderDomain)
+	if err != nil {
+		return auth.Login{}, fmt.Errorf("%q is no username and no e-mail address", typed)
+	}
+	return login, nil
+}
+
+// findUser finds the user that was typed.
+func findUser(ctx context.Context, store *sqlstore.Store, login auth.Login, typed string) (auth.User, error) {
+	user, _, err := store.FindLogin(ctx, login)
+	switch {
+	case errors.Is(err, auth.ErrNotFound):
+		return auth.User{}, fmt.Errorf("there is no user %q", typed)
+	case err != nil:
+		return auth.User{}, fmt.Errorf("find user: %w", err)
+	}
+	return user, nil
+}
+
+// auditOperator records what a command did to a user.
+func auditOperator(ctx context.Context, store *sqlstore.Store, kind auth.AuditKind, user auth.UserID) error {
+	err := store.AppendAuditEvents(ctx, []auth.AuditEvent{{
+		At: time.Now().UTC(), Kind: kind, Outcome: auth.AuditOK, UserID: user, Proof: auth.ProofOperator,
+	}})
+	if err != nil {
+		return fmt.Errorf("it is done, but the audit event could not be written: %w", err)
+	}
+	return nil
 }

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"slices"
@@ -20,6 +21,8 @@ type AppAccessToken string
 // Reveal returns the secret itself.
 func (t AppAccessToken) Reveal() string { return string(t) }
 
+func (t AppAccessToken) hash() TokenHash { return sha256.Sum256([]byte(t)) }
+
 // Format writes [redacted] for every verb.
 func (AppAccessToken) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[redacted]") }
 
@@ -36,7 +39,7 @@ type AppTokens interface {
 // AppToken gives a trusted backend, which the caller is sure of, the access token of a mini program or official account;
 // appID may be empty while exactly one is configured. It returns a *ValidationError for an app that is missing or
 // unknown or cannot have such a token, ErrUpstream, an *UpstreamBusyError, ErrUnavailable.
-func (s *Service) AppToken(ctx context.Context, appID string) (AppToken, error) {
+func (s *Service) AppToken(ctx context.Context, appID string, origin Origin) (AppToken, error) {
 	app, err := s.wechatAppOf(appID, WeChatMiniProgram, WeChatOfficialAccount)
 	if err != nil {
 		return AppToken{}, err
@@ -45,6 +48,9 @@ func (s *Service) AppToken(ctx context.Context, appID string) (AppToken, error) 
 	if err != nil {
 		return AppToken{}, fmt.Errorf("find access token: %w", err)
 	}
+	s.Audit(ctx, AuditEvent{
+		Kind: AuditWeChatTokenRead, Outcome: AuditOK, Proof: ProofServerKey, Token: token.Token.hash().String(), Origin: origin,
+	})
 	return token, nil
 }
 

@@ -78,7 +78,7 @@ func (s *Service) BeginBrowserSignIn(b BrowserSignIn, page WeChatPage) (BrowserS
 // signs the person in. Nobody is signed in yet, and nobody created. It returns a *ValidationError if b is not what
 // BeginBrowserSignIn allowed: then the browser must not be sent to b.RedirectTo. Otherwise it returns ErrDeclined
 // without a code, ErrUnproven, ErrUnavailable, and the errors of WeChat.
-func (s *Service) FinishBrowserSignIn(ctx context.Context, b BrowserSignIn, code WeChatCode) (OneTimeSecret, error) {
+func (s *Service) FinishBrowserSignIn(ctx context.Context, b BrowserSignIn, code WeChatCode, origin Origin) (OneTimeSecret, error) {
 	b, err := s.checkBrowserSignIn(b)
 	switch {
 	case err != nil:
@@ -88,6 +88,7 @@ func (s *Service) FinishBrowserSignIn(ctx context.Context, b BrowserSignIn, code
 	}
 	person, err := s.proveWeChat(ctx, WeChatProof{AppID: b.AppID, Code: code})
 	if err != nil {
+		s.auditRefused(ctx, AuditEvent{Kind: AuditSignIn, Proof: person.proof, Origin: origin}, err)
 		return "", err
 	}
 	handover := newOneTimeSecret()
@@ -105,20 +106,29 @@ func (s *Service) FinishBrowserSignIn(ctx context.Context, b BrowserSignIn, code
 // the code is unknown, used or expired, or if the verifier is not the one of its challenge; then the code is used up all
 // the same, and so it is by every other error but ErrUnavailable at the beginning.
 func (s *Service) SignInWithHandover(ctx context.Context, code OneTimeSecret, verifier string, guest *Current, origin Origin) (SignedIn, error) {
+	person, err := s.takeOver(ctx, code, verifier)
+	if err != nil {
+		s.auditRefused(ctx, AuditEvent{Kind: AuditSignIn, Proof: ProofWeChat, Origin: origin}, err)
+		return SignedIn{}, err
+	}
+	return s.signInPerson(ctx, person, WeChatProfile{}, guest, origin)
+}
+
+// takeOver uses the code up and returns the person whom it stands for.
+func (s *Service) takeOver(ctx context.Context, code OneTimeSecret, verifier string) (WeChatPerson, error) {
 	if len(s.cfg.WeChatApps) == 0 || code == "" {
-		return SignedIn{}, ErrUnproven
+		return WeChatPerson{}, ErrUnproven
 	}
 	h, err := s.cfg.Handovers.ConsumeHandover(ctx, code.Hash(), s.cfg.Now().UTC())
 	switch {
 	case errors.Is(err, ErrTokenInvalid):
-		return SignedIn{}, ErrUnproven
+		return WeChatPerson{}, ErrUnproven
 	case err != nil:
-		return SignedIn{}, fmt.Errorf("consume handover: %w", err)
+		return WeChatPerson{}, fmt.Errorf("consume handover: %w", err)
 	case !verifies(verifier, h.CodeChallenge):
-		return SignedIn{}, ErrUnproven
+		return WeChatPerson{}, ErrUnproven
 	}
-	person := WeChatPerson{AppID: h.AppID, OpenID: h.OpenID, UnionID: h.UnionID}
-	return s.signInPerson(ctx, person, WeChatProfile{}, guest, origin)
+	return WeChatPerson{AppID: h.AppID, OpenID: h.OpenID, UnionID: h.UnionID, proof: ProofWeChat}, nil
 }
 
 // checkBrowserSignIn returns b with the app's id and the challenge's method, or what is wrong with it.

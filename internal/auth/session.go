@@ -124,11 +124,15 @@ func (s *Service) touchInterval(u User) time.Duration {
 }
 
 // SignOut ends the current session. It is no error if that has ended already.
-func (s *Service) SignOut(ctx context.Context, c Current) error {
+func (s *Service) SignOut(ctx context.Context, c Current, origin Origin) error {
 	err := s.cfg.Store.RevokeSession(ctx, c.User.ID, c.Session.ID)
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil
+	case err != nil:
 		return fmt.Errorf("revoke session: %w", err)
 	}
+	s.Audit(ctx, c.event(AuditSignOut, c.Session.ID, "", origin))
 	return nil
 }
 
@@ -142,18 +146,20 @@ func (s *Service) ListSessions(ctx context.Context, c Current) ([]Session, error
 }
 
 // RevokeSession ends one of the user's sessions, or returns ErrNotFound.
-func (s *Service) RevokeSession(ctx context.Context, c Current, id SessionID) error {
+func (s *Service) RevokeSession(ctx context.Context, c Current, id SessionID, origin Origin) error {
 	if err := s.cfg.Store.RevokeSession(ctx, c.User.ID, id); err != nil {
 		return fmt.Errorf("revoke session: %w", err)
 	}
+	s.Audit(ctx, c.event(AuditSessionRevoked, id, "", origin))
 	return nil
 }
 
 // RevokeOtherSessions ends all of the user's sessions but the current one.
-func (s *Service) RevokeOtherSessions(ctx context.Context, c Current) error {
+func (s *Service) RevokeOtherSessions(ctx context.Context, c Current, origin Origin) error {
 	if err := s.cfg.Store.RevokeOtherSessions(ctx, c.User.ID, c.Session.ID); err != nil {
 		return fmt.Errorf("revoke other sessions: %w", err)
 	}
+	s.Audit(ctx, c.event(AuditSessionsRevoked, c.Session.ID, "", origin))
 	return nil
 }
 

@@ -79,7 +79,8 @@ type Store interface {
 	UndoEmailChange(ctx context.Context, token OneTimeToken, now time.Time) error
 	// CleanUp deletes up to limit rows of each kind that is due, and returns how many of all kinds. Guests who seemed due
 	// but have a live session are counted too: they are not looked at again before they can be due. Whoever signs a guest
-	// in, upgrades one or writes down a use at the same moment comes first.
+	// in, upgrades one or writes down a use at the same moment comes first. Of guests who were deleted it appends an
+	// AuditGuestsDeleted with their number to the AuditLog.
 	CleanUp(ctx context.Context, due Due, limit int) (int, error)
 	// Ping returns nil if the database answers.
 	Ping(context.Context) error
@@ -205,4 +206,6 @@ type Due struct {
 	DeletedBefore time.Time
 	// FailedMailBefore: messages that expired before this are forgotten.
 	FailedMailBefore time.Time
+	// AuditBefore: audit events from before this are deleted.
+	AuditBefore time.Time
 }

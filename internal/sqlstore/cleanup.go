@@ -23,6 +23,7 @@ func (s *Store) CleanUp(ctx context.Context, due auth.Due, limit int) (int, erro
 		{"guest keys", deleteExpiredGuestKeys, due.Now, ""},
 		{"usernames", deleteHeldUsernames, due.DeletedBefore, ""},
 		{"messages", deleteOldMessages, due.FailedMailBefore, ""},
+		{"audit events", deleteOldAuditEvents, due.AuditBefore, ""},
 		{"invalidations", deleteOldInvalidations, due.Now.Add(-invalidationsKept), ""},
 	}
 	total := int64(0)

@@ -288,6 +288,25 @@ const (
 			AND NOT EXISTS (SELECT 1 FROM sessions WHERE user_id = users.id AND (expires_at > $4 OR last_used_at > $1))`
 )
 
+const (
+	auditColumns = `id, at, kind, outcome, reason, user_id, proof, session_id, token, login, count, ip, user_agent`
+
+	insertAuditEvent = `INSERT INTO audit_events (at, kind, outcome, reason, user_id, proof, session_id, token, login, count, ip, user_agent)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
+
+	// The newest $6 before the event of time $1 and id $2, and not before $3. An empty kind or outcome is any.
+	selectAuditEvents = `SELECT ` + auditColumns + ` FROM audit_events
+		WHERE (at, id) < ($1, $2) AND at >= $3 AND (CAST($4 AS TEXT) = '' OR kind = $4) AND (CAST($5 AS TEXT) = '' OR outcome = $5)
+		ORDER BY at DESC, id DESC LIMIT $6`
+
+	selectAuditEventsOfUser = `SELECT ` + auditColumns + ` FROM audit_events
+		WHERE user_id = $7 AND (at, id) < ($1, $2) AND at >= $3 AND (CAST($4 AS TEXT) = '' OR kind = $4) AND (CAST($5 AS TEXT) = '' OR outcome = $5)
+		ORDER BY at DESC, id DESC LIMIT $6`
+
+	deleteOldAuditEvents = `DELETE FROM audit_events WHERE id IN
+		(SELECT id FROM audit_events WHERE at < $1 ORDER BY at, id LIMIT $2)`
+)
+
 const deleteOldInvalidations = `DELETE FROM invalidations WHERE seq IN
 		(SELECT seq FROM invalidations WHERE created_at <= $1 ORDER BY seq LIMIT $2)`
 

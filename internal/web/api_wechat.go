@@ -11,9 +11,12 @@ import (
 // appToken answers trusted backends alone: a token of an app can do more than any user's.
 func (s *Server) appToken(c *call) error {
 	if trusted, err := c.fromTrustedBackend(); err != nil || !trusted {
+		s.cfg.Service.Audit(c.r.Context(), auth.AuditEvent{
+			Kind: auth.AuditWeChatTokenRead, Outcome: auth.AuditRefused, Reason: auth.ReasonNoProof, Origin: c.origin(),
+		})
 		return auth.ErrUnauthorized
 	}
-	token, err := s.cfg.Service.AppToken(c.r.Context(), c.query("app_id"))
+	token, err := s.cfg.Service.AppToken(c.r.Context(), c.query("app_id"), c.origin())
 	if err != nil {
 		return err
 	}

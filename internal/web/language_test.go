@@ -1,7 +1,6 @@
 package web_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -200,8 +199,6 @@ func failures() map[string]struct {
 		"overloaded":          {&auth.OverloadedError{RetryAfter: 1500 * time.Millisecond}, 503, latchkey.CodeOverloaded, nil},
 		"database":            {auth.ErrUnavailable, 503, latchkey.CodeUnavailable, nil},
 		"hash helper":         {auth.ErrHashUnavailable, 503, latchkey.CodeUnavailable, nil},
-		"WeChat failed":       {fmt.Errorf("%w: %w", auth.ErrUpstream, context.DeadlineExceeded), 502, latchkey.CodeUpstreamFailed, nil},
-		"WeChat is busy":      {&auth.UpstreamBusyError{RetryAfter: time.Minute}, 503, latchkey.CodeUnavailable, nil},
 		"unforeseen":          {errors.New("dial tcp 10.0.0.1:5432: secret"), 500, latchkey.CodeInternal, nil},
 		"unforeseen by rules": {auth.ErrChanged, 500, latchkey.CodeInternal, nil},
 	}

@@ -60,7 +60,7 @@ func (s *Server) callback(c *call) error {
 	}
 	c.forget(f)
 	answer := make(url.Values)
-	code, err := s.cfg.Service.FinishBrowserSignIn(c.r.Context(), f.BrowserSignIn, auth.WeChatCode(in["code"]))
+	code, err := s.cfg.Service.FinishBrowserSignIn(c.r.Context(), f.BrowserSignIn, auth.WeChatCode(in["code"]), c.origin())
 	var wrong *auth.ValidationError
 	switch {
 	case errors.As(err, &wrong):

@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -15,9 +16,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/ideaegg/latchkey"
 	"github.com/ideaegg/latchkey/internal/apitest"
+	"github.com/ideaegg/latchkey/internal/auth"
 	"github.com/ideaegg/latchkey/internal/wechattest"
 )
 
@@ -618,4 +621,43 @@ func TestNothingOfABrowserSignInIsStoredOrLoggedAsItIs(t *testing.T) {
 	if diff := cmp.Diff([]string(nil), found); diff != "" {
 		t.Errorf("the log has (-want +got):\n%s", diff)
 	}
+}
+
+func TestBrowserSignInsAndAppTokensAreAudited(t *testing.T) {
+	t.Parallel()
+	o := browserOptions
+	o.ServerKeys = []string{"first-server-key"}
+	eachWithWeChat(t, o, func(t *testing.T, s *apitest.Server, w *stage) {
+		audit := &auditLog{s: s}
+		expect := func(what string, want ...auth.AuditEvent) {
+			t.Helper()
+			if diff := cmp.Diff(want, audit.news(t), cmpopts.EquateComparable(netip.Addr{}), cmpopts.IgnoreFields(auth.AuditEvent{}, "ID", "At", "Session", "Token", "Origin")); diff != "" {
+				t.Errorf("%s: events (-want +got):\n%s", what, diff)
+			}
+		}
+		b := newTraveller(t, s, w)
+		code := b.arrive(w.request())
+		expect("a browser alone")
+		first := s.Post("/sign_in_with/code", object{"code": code})
+		expect("the first time", by(auth.AuditSignUp, first.ID(), auth.ProofWeChat))
+		s.Post("/sign_in_with/code", object{"code": code})
+		expect("a used code", refused(auth.AuditSignIn, auth.ReasonNoProof, 0, auth.ProofWeChat))
+		s.Post("/sign_in_with/code", object{"code": b.arrive(w.request())})
+		expect("later", by(auth.AuditSignIn, first.ID(), auth.ProofWeChat))
+		b.back("made-up", b.begin(w.request()))
+		expect("a code that WeChat does not know", refused(auth.AuditSignIn, auth.ReasonNoProof, 0, auth.ProofWeChat))
+		b.back("made-up", "made-up")
+		b.back("", b.begin(w.request()))
+		expect("what is no proof at all")
+
+		path := "/wechat/access_token?app_id=" + w.mini.ID
+		token := s.Get(path, appTokenKey).Text("access_token")
+		events := audit.news(t)
+		if len(events) != 1 || events[0].Kind != auth.AuditWeChatTokenRead || events[0].Proof != auth.ProofServerKey ||
+			events[0].Token == "" || strings.Contains(token, events[0].Token) {
+			t.Errorf("got the events %+v, want one of a token that was read", events)
+		}
+		s.Get(path)
+		expect("no key", refused(auth.AuditWeChatTokenRead, auth.ReasonNoProof, 0, ""))
+	})
 }

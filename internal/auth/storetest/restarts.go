@@ -242,6 +242,13 @@ func everyMethod(f fixture) map[string]func(context.Context) error {
 			_, err := f.CleanUp(ctx, auth.Due{}, 1)
 			return err
 		},
+		"AppendAuditEvents": func(ctx context.Context) error {
+			return f.AppendAuditEvents(ctx, []auth.AuditEvent{f.fact(1, noon)})
+		},
+		"ListAuditEvents": func(ctx context.Context) error {
+			_, err := f.ListAuditEvents(ctx, auth.AuditFilter{Limit: 1})
+			return err
+		},
 		"Ping": func(ctx context.Context) error { return f.Ping(ctx) },
 		"LeaseMail": func(ctx context.Context) error {
 			_, err := f.LeaseMail(ctx, noon, noon, 1)
