@@ -171,6 +171,9 @@ func printAuditTable(out io.Writer, events []auth.AuditEvent) error {
 		if e.Session != 0 {
 			details = append(details, fmt.Sprintf("session %d", e.Session))
 		}
+		if e.OtherID != 0 {
+			details = append(details, fmt.Sprintf("other user %d", e.OtherID))
+		}
 		if e.Login != "" {
 			details = append(details, "login "+e.Login)
 		}
@@ -208,6 +211,7 @@ type auditLine struct {
 	Proof     auth.AuditProof  `json:"proof,omitempty"`
 	SessionID int64            `json:"session_id,omitempty"`
 	Token     string           `json:"token,omitempty"`
+	OtherID   int64            `json:"other_user_id,omitempty"`
 	Login     string           `json:"login,omitempty"`
 	Count     int              `json:"count,omitempty"`
 	Address   netip.Addr       `json:"address,omitzero"`
@@ -220,7 +224,7 @@ func printAuditJSON(out io.Writer, events []auth.AuditEvent) error {
 	for _, e := range events {
 		err := encoder.Encode(auditLine{
 			ID: e.ID, Time: e.At.Format(auditTime), Kind: string(e.Kind), Outcome: string(e.Outcome), Reason: e.Reason,
-			UserID: int64(e.UserID), Proof: e.Proof, SessionID: int64(e.Session), Token: e.Token, Login: e.Login, Count: e.Count,
+			UserID: int64(e.UserID), Proof: e.Proof, SessionID: int64(e.Session), OtherID: int64(e.OtherID), Token: e.Token, Login: e.Login, Count: e.Count,
 			Address: e.Origin.Address, UserAgent: e.Origin.UserAgent,
 		})
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 type userCommand struct {
 	Disable disableCommand `cmd:"" help:"Keep a user out: no sign-in, and every session is refused at once. Example: latchkey user disable john@example.com"`
 	Enable  enableCommand  `cmd:"" help:"Let a disabled user in again. Example: latchkey user enable john_smith"`
+	Merge   mergeCommand   `cmd:"" help:"Make two users of one person one: the ways in of FROM become those of INTO, and FROM is deleted with its profile and sessions. Example: latchkey user merge 9f86d081 john_smith"`
 }
 
 // userFlags name one user in a database.
@@ -57,10 +58,63 @@ func (f userFlags) setStatus(w world, status auth.Status, kind auth.AuditKind, d
 	if err := store.SetStatus(w.ctx, user.ID, status); err != nil {
 		return fmt.Errorf("set status: %w", err)
 	}
-	if err := auditOperator(w.ctx, store, kind, user.ID); err != nil {
+	if err := auditOperator(w.ctx, store, auth.AuditEvent{Kind: kind, UserID: user.ID}); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(w.stdout, "%s user %d (%s)\n", done, user.ID, user.Username)
+	return err
+}
+
+type mergeCommand struct {
+	config.DatabaseOnly
+	From string `arg:"" help:"Username or e-mail address of the user who is deleted."`
+	Into string `arg:"" help:"Username or e-mail address of the user who stays, unchanged but for the new ways in."`
+}
+
+// Run merges the users.
+func (c mergeCommand) Run(w world) (err error) {
+	db, err := c.Settings()
+	if err != nil {
+		return err
+	}
+	fromLogin, err := parseLogin(c.From)
+	if err != nil {
+		return err
+	}
+	intoLogin, err := parseLogin(c.Into)
+	if err != nil {
+		return err
+	}
+	store, err := openExisting(w.ctx, db)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	from, err := findUser(w.ctx, store, fromLogin, c.From)
+	if err != nil {
+		return err
+	}
+	into, err := findUser(w.ctx, store, intoLogin, c.Into)
+	if err != nil {
+		return err
+	}
+	if from.ID == into.ID {
+		return fmt.Errorf("%q and %q are the same user", c.From, c.Into)
+	}
+	now := time.Now().UTC()
+	switch err := store.MergeUsers(w.ctx, from.ID, into.ID, now); {
+	case errors.Is(err, auth.ErrHasIdentity):
+		return errors.New("both users have a WeChat account in the same app; unlink one of them first (DELETE /user/identities/{id})")
+	case errors.Is(err, auth.ErrChanged):
+		return errors.New("one of the users is disabled, or the user who is to stay is a guest; nothing was changed")
+	case err != nil:
+		return fmt.Errorf("merge users: %w", err)
+	}
+	err = auditOperator(w.ctx, store, auth.AuditEvent{Kind: auth.AuditUsersMerged, UserID: into.ID, OtherID: from.ID})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w.stdout, "merged user %d (%s) into user %d (%s)\n", from.ID, from.Username, into.ID, into.Username)
 	return err
 }
 
@@ -85,12 +139,10 @@ func findUser(ctx context.Context, store *sqlstore.Store, login auth.Login, type
 	return user, nil
 }
 
-// auditOperator records what a command did to a user.
-func auditOperator(ctx context.Context, store *sqlstore.Store, kind auth.AuditKind, user auth.UserID) error {
-	err := store.AppendAuditEvents(ctx, []auth.AuditEvent{{
-		At: time.Now().UTC(), Kind: kind, Outcome: auth.AuditOK, UserID: user, Proof: auth.ProofOperator,
-	}})
-	if err != nil {
+// auditOperator records what a command did.
+func auditOperator(ctx context.Context, store *sqlstore.Store, e auth.AuditEvent) error {
+	e.At, e.Outcome, e.Proof = time.Now().UTC(), auth.AuditOK, auth.ProofOperator
+	if err := store.AppendAuditEvents(ctx, []auth.AuditEvent{e}); err != nil {
 		return fmt.Errorf("it is done, but the audit event could not be written: %w", err)
 	}
 	return nil

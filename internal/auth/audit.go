@@ -112,6 +112,7 @@ const (
 	ReasonChanged       AuditReason = "changed"       // the password was right, but meanwhile replaced, or the user disabled
 	ReasonNoProof       AuditReason = "no_proof"      // nothing that proves the identity
 	ReasonBlocked       AuditReason = "blocked"       // by WeChat, or made up by it
+	ReasonTwoUsers      AuditReason = "two_users"     // openid and unionid of one person belong to different users
 	ReasonTaken         AuditReason = "taken"         // the identity or address is somebody else's, or the user has another there
 	ReasonLastWayIn     AuditReason = "last_way_in"   // nobody could sign in any more
 	ReasonStaleSession  AuditReason = "stale_session" // signed in too long ago for a user without a password
@@ -129,7 +130,9 @@ type AuditEvent struct {
 	Reason  AuditReason // of a refusal
 	// UserID is whom it is about, 0 if that is nobody or not known.
 	UserID UserID
-	Proof  AuditProof
+	// OtherID is the other user of a kind that is about two, else 0.
+	OtherID UserID
+	Proof   AuditProof
 	// Session is the session that began, ended or, of AuditSessionsRevoked, stayed; 0: none, or all of the user's.
 	Session SessionID
 	// Token is the fingerprint of the token that was handed out or shown: the first 8 hex digits of its SHA-256.

@@ -244,7 +244,7 @@ func (s *Service) signInPerson(ctx context.Context, person WeChatPerson, profile
 	// Two first sign-ins of one person at once: the loser of the race finds the winner's user the second time round.
 	for attempt := 0; ; attempt++ {
 		var signedIn SignedIn
-		user, missing, err := s.findPerson(ctx, person)
+		user, missing, err := s.findPerson(ctx, person, origin)
 		switch {
 		case err == nil && upgrading:
 			s.Audit(ctx, refused(AuditIdentityConflict, ReasonTaken, guest.User.ID, person.proof, origin))
@@ -267,7 +267,7 @@ func (s *Service) signInPerson(ctx context.Context, person WeChatPerson, profile
 
 // findPerson returns the user that the person is, with those of the person's identities that are nobody's yet, or
 // ErrNotFound. When openid and unionid lead to two users, the openid's is the one: nothing is merged without being asked.
-func (s *Service) findPerson(ctx context.Context, person WeChatPerson) (user User, missing []Identity, err error) {
+func (s *Service) findPerson(ctx context.Context, person WeChatPerson, origin Origin) (user User, missing []Identity, err error) {
 	found := false
 	for _, identity := range s.identities(person) {
 		owner, err := s.cfg.Store.FindIdentity(ctx, identity)
@@ -281,6 +281,9 @@ func (s *Service) findPerson(ctx context.Context, person WeChatPerson) (user Use
 		case owner.ID != user.ID:
 			s.cfg.Logger.Warn("one WeChat account has two users; latchkey user merge can make them one",
 				"openid_user", user.ID, "unionid_user", owner.ID)
+			e := refused(AuditIdentityConflict, ReasonTwoUsers, user.ID, person.proof, origin)
+			e.OtherID = owner.ID
+			s.Audit(ctx, e)
 		}
 	}
 	if !found {

@@ -26,7 +26,7 @@ func (s *Store) AppendAuditEvents(ctx context.Context, events []auth.AuditEvent)
 
 func (s *Store) insertAuditEvent(ctx context.Context, q querier, e auth.AuditEvent) error {
 	_, err := q.exec(ctx, insertAuditEvent, micros(e.At), string(e.Kind), string(e.Outcome), string(e.Reason), idOrNull(e.UserID),
-		string(e.Proof), idOrNull(e.Session), e.Token, e.Login, int64(e.Count), addressText(e.Origin.Address), e.Origin.UserAgent)
+		idOrNull(e.OtherID), string(e.Proof), idOrNull(e.Session), e.Token, e.Login, int64(e.Count), addressText(e.Origin.Address), e.Origin.UserAgent)
 	if err != nil {
 		return fmt.Errorf("insert audit event: %w", err)
 	}
@@ -80,15 +80,18 @@ func (s *Store) auditEventsBefore(ctx context.Context, f auth.AuditFilter, befor
 		return q.rows(ctx, sql, args, func(scan func(...any) error) error {
 			var e auth.AuditEvent
 			var at, count int64
-			var user, session *int64
+			var user, other, session *int64
 			var kind, outcome, reason, proof, ip string
-			if err := scan(&e.ID, &at, &kind, &outcome, &reason, &user, &proof, &session, &e.Token, &e.Login, &count, &ip, &e.Origin.UserAgent); err != nil {
+			if err := scan(&e.ID, &at, &kind, &outcome, &reason, &user, &other, &proof, &session, &e.Token, &e.Login, &count, &ip, &e.Origin.UserAgent); err != nil {
 				return err
 			}
 			e.At, e.Count, e.Origin.Address = fromMicros(at), int(count), parseAddress(ip)
 			e.Kind, e.Outcome, e.Reason, e.Proof = auth.AuditKind(kind), auth.AuditOutcome(outcome), auth.AuditReason(reason), auth.AuditProof(proof)
 			if user != nil {
 				e.UserID = auth.UserID(*user)
+			}
+			if other != nil {
+				e.OtherID = auth.UserID(*other)
 			}
 			if session != nil {
 				e.Session = auth.SessionID(*session)

@@ -289,10 +289,11 @@ const (
 )
 
 const (
-	auditColumns = `id, at, kind, outcome, reason, user_id, proof, session_id, token, login, count, ip, user_agent`
+	auditColumns = `id, at, kind, outcome, reason, user_id, other_id, proof, session_id, token, login, count, ip, user_agent`
 
-	insertAuditEvent = `INSERT INTO audit_events (at, kind, outcome, reason, user_id, proof, session_id, token, login, count, ip, user_agent)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
+	insertAuditEvent = `INSERT INTO audit_events (at, kind, outcome, reason, user_id, other_id, proof, session_id, token, login, count,
+			ip, user_agent)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
 
 	// The newest $6 before the event of time $1 and id $2, and not before $3. An empty kind or outcome is any.
 	selectAuditEvents = `SELECT ` + auditColumns + ` FROM audit_events

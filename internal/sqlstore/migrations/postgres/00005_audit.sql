@@ -8,6 +8,7 @@ CREATE TABLE audit_events (
     outcome    TEXT    NOT NULL,
     reason     TEXT    NOT NULL, -- of a refusal, else empty
     user_id    BIGINT,           -- NULL: nobody, or not known
+    other_id   BIGINT,           -- another user that it is about
     proof      TEXT    NOT NULL,
     session_id BIGINT,
     token      TEXT    NOT NULL, -- first 8 hex digits of its SHA-256

@@ -8,6 +8,7 @@ CREATE TABLE audit_events (
     outcome    TEXT    NOT NULL,
     reason     TEXT    NOT NULL, -- of a refusal, else empty
     user_id    INTEGER,          -- NULL: nobody, or not known
+    other_id   INTEGER,           -- another user that it is about
     proof      TEXT    NOT NULL,
     session_id INTEGER,
     token      TEXT    NOT NULL, -- first 8 hex digits of its SHA-256
