@@ -152,7 +152,7 @@ func (c *call) keep(f flow) {
 func (c *call) forget(f flow) { c.setCookie(flowName(f.stateHash), "", -1) }
 
 // setCookie sets a cookie for maxAge seconds, or deletes it if that is negative. Lax lets it come along when WeChat's page
-// sends the browser back. Browsers take Secure on loopback hosts without TLS, too.
+// sends the browser back. Chromium and Firefox take Secure on loopback hosts without TLS, too; Safari does not.
 func (c *call) setCookie(name, value string, maxAge int) {
 	http.SetCookie(&c.w, &http.Cookie{
 		Name: name, Value: value, Path: "/", MaxAge: maxAge, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
