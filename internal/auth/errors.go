@@ -34,6 +34,8 @@ var (
 	ErrBlocked = errors.New("person is blocked by WeChat")
 	// ErrSnapshotUser says that WeChat made the person up, to show a page without asking anybody.
 	ErrSnapshotUser = errors.New("snapshot user")
+	// ErrDeclined says that the person did not want to sign in.
+	ErrDeclined = errors.New("person declined")
 	// ErrUpstream says that a service which was asked gave no usable answer, or that only the operator can put it right.
 	ErrUpstream = errors.New("upstream failed")
 	// ErrKeyInvalid says that an idempotency key is too short, too long, or has other than visible ASCII characters.
@@ -134,6 +136,10 @@ const (
 	FieldLogin                Field = "login"
 	FieldUID                  Field = "uid"
 	FieldAppID                Field = "app_id"
+	FieldRedirectTo           Field = "redirect_to"
+	FieldState                Field = "state"
+	FieldCodeChallenge        Field = "code_challenge"
+	FieldCodeChallengeMethod  Field = "code_challenge_method"
 	FieldUnionID              Field = "unionid"
 	FieldPhoneCode            Field = "phone_code"
 	FieldToken                Field = "token"

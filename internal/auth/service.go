@@ -43,6 +43,8 @@ type Config struct {
 	Hasher     *passhash.Hasher
 	Mailer     Mailer
 	WeChat     WeChat       // required with WeChatApps
+	AppTokens  AppTokens    // likewise
+	Handovers  Handovers    // likewise; of the same database
 	Logger     *slog.Logger // nil: slog.Default
 	Now        func() time.Time
 
@@ -61,6 +63,8 @@ type Config struct {
 	// NotifyNewDevice mails users when they sign in on a device that was not seen before.
 	NotifyNewDevice bool
 	WeChatApps      []WeChatApp
+	// WeChatRedirects are the addresses that a browser may be sent to with the result of a sign-in.
+	WeChatRedirects []string
 	// BelieveBareUID lets anybody sign in as any openid. For development only.
 	BelieveBareUID bool
 }
@@ -90,8 +94,8 @@ func New(cfg Config) (*Service, error) {
 		return nil, errors.New("auth: no Hasher")
 	case cfg.Mailer == nil:
 		return nil, errors.New("auth: no Mailer")
-	case cfg.WeChat == nil && len(cfg.WeChatApps) > 0:
-		return nil, errors.New("auth: no WeChat")
+	case (cfg.WeChat == nil || cfg.AppTokens == nil || cfg.Handovers == nil) && len(cfg.WeChatApps) > 0:
+		return nil, errors.New("auth: no WeChat, no AppTokens or no Handovers")
 	case cfg.Now == nil:
 		return nil, errors.New("auth: no Now")
 	case cfg.PublicURL == "":

@@ -11,7 +11,8 @@ import (
 )
 
 // copiedTables are all tables with something to keep, those first that others refer to. Invalidations are for caches of
-// running nodes and stay behind; requests for mail matter for an hour.
+// running nodes, access tokens of WeChat apps are fetched again, handovers live for a minute and requests for mail matter
+// for an hour: they stay behind.
 var copiedTables = []string{"users", "identities", "sessions", "outbox", "one_time_tokens", "guest_keys", "guess_failures", "audit_events"}
 
 // ErrNotEmpty says that the database to copy to has users or something else already.

@@ -340,3 +340,26 @@ const (
 
 const deleteOldInvalidations = `DELETE FROM invalidations WHERE seq IN
 		(SELECT seq FROM invalidations WHERE created_at <= $1 ORDER BY seq LIMIT $2)`
+
+const (
+	selectAppToken = `SELECT generation, sealed, expires_at FROM wechat_app_tokens WHERE app_id = $1 AND generation > 0`
+
+	leaseAppToken = `INSERT INTO wechat_app_tokens (app_id, sealed, expires_at, generation, lease_until) VALUES ($1, NULL, 0, 0, $3)
+		ON CONFLICT (app_id) DO UPDATE SET lease_until = excluded.lease_until
+			WHERE wechat_app_tokens.generation = $2 AND wechat_app_tokens.lease_until <= $4`
+
+	updateAppToken = `UPDATE wechat_app_tokens SET sealed = $4, expires_at = $5, generation = generation + 1, lease_until = 0
+		WHERE app_id = $1 AND generation = $2 AND lease_until = $3`
+
+	updateAppTokenReleased = `UPDATE wechat_app_tokens SET lease_until = 0 WHERE app_id = $1 AND generation = $2 AND lease_until = $3`
+)
+
+const (
+	insertHandover = `INSERT INTO handovers (code_hash, app_id, openid, unionid, code_challenge, expires_at) VALUES ($1, $2, $3, $4, $5, $6)`
+
+	deleteHandover = `DELETE FROM handovers WHERE code_hash = $1 AND expires_at > $2
+		RETURNING app_id, openid, unionid, code_challenge, expires_at`
+
+	deleteExpiredHandovers = `DELETE FROM handovers WHERE code_hash IN
+		(SELECT code_hash FROM handovers WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)`
+)

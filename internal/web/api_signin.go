@@ -78,6 +78,18 @@ func (s *Server) signInWith(c *call) error {
 	return c.json(http.StatusOK, wireSignedInWithWeChat(signedIn))
 }
 
+func (s *Server) signInWithCode(c *call) error {
+	var code, verifier text
+	if err := c.decode(member{"code", &code}, member{"code_verifier", &verifier}); err != nil {
+		return err
+	}
+	signedIn, err := s.cfg.Service.SignInWithHandover(c.r.Context(), auth.OneTimeSecret(code.value), verifier.value, c.current, c.origin())
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, wireSignedInWithWeChat(signedIn))
+}
+
 // proofMembers are the members that prove who somebody is to WeChat.
 type proofMembers struct {
 	uid, appID, code, accessToken, phoneCode, unionID text

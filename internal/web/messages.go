@@ -100,6 +100,11 @@ var labels = map[string]translated{
 	"code":                  {"Code", "验证码"},
 	"phone_code":            {"Phone code", "手机号授权码"},
 	"provider":              {"Provider", "登录方式"},
+	"app_id":                {"App id", "应用 ID"},
+	"redirect_to":           {"redirect_to", "redirect_to"},
+	"state":                 {"state", "state"},
+	"code_challenge":        {"code_challenge", "code_challenge"},
+	"code_challenge_method": {"code_challenge_method", "code_challenge_method"},
 }
 
 // codeTexts are the sentences of the field codes; they take the member's label and, where there is one, the limit.

@@ -141,6 +141,24 @@ func everyMethod(f fixture) map[string]func(context.Context) error {
 			_, err := f.UpgradeGuest(ctx, auth.GuestUpgrade{UserID: 1, Now: noon, Session: f.session(noon)})
 			return err
 		},
+		"CreateHandover": func(ctx context.Context) error { return f.CreateHandover(ctx, f.handover()) },
+		"ConsumeHandover": func(ctx context.Context) error {
+			_, err := f.ConsumeHandover(ctx, f.hash(), noon)
+			return err
+		},
+		"FindAppToken": func(ctx context.Context) error {
+			_, err := f.FindAppToken(ctx, "wx")
+			return err
+		},
+		"LeaseAppToken": func(ctx context.Context) error {
+			return f.LeaseAppToken(ctx, auth.AppTokenLease{AppID: "wx", Until: noon}, noon)
+		},
+		"StoreAppToken": func(ctx context.Context) error {
+			return f.StoreAppToken(ctx, auth.AppTokenLease{AppID: "wx", Until: noon}, auth.SealedAppToken{})
+		},
+		"ReleaseAppToken": func(ctx context.Context) error {
+			return f.ReleaseAppToken(ctx, auth.AppTokenLease{AppID: "wx", Until: noon})
+		},
 		"FindLogin": func(ctx context.Context) error {
 			_, _, err := f.FindLogin(ctx, auth.Login{Username: "x"})
 			return err

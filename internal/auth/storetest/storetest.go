@@ -30,6 +30,8 @@ const PlaceholderDomain = "ideaegg.me"
 type Store interface {
 	auth.Store
 	auth.Identities
+	auth.AppTokenStore
+	auth.Handovers
 	auth.AuditLog
 	auth.Limits
 	mail.Outbox
@@ -63,6 +65,8 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"one-time tokens", testOneTimeTokens},
 		{"e-mail addresses", testEmailAddresses},
 		{"mail", testMail},
+		{"access tokens of apps", testAppTokens},
+		{"handovers", testHandovers},
 		{"audit events", testAudit},
 		{"wrong guesses", testGuesses},
 		{"mail limits", testMailLimits},
