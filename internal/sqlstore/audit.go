@@ -25,12 +25,10 @@ func (s *Store) AppendAuditEvents(ctx context.Context, events []auth.AuditEvent)
 }
 
 func (s *Store) insertAuditEvent(ctx context.Context, q querier, e auth.AuditEvent) error {
-	_, err := q.exec(ctx, insertAuditEvent, micros(e.At), string(e.Kind), string(e.Outcome), string(e.Reason), idOrNull(e.UserID),
-		idOrNull(e.OtherID), string(e.Proof), idOrNull(e.Session), e.Token, e.Login, int64(e.Count), addressText(e.Origin.Address), e.Origin.UserAgent)
-	if err != nil {
-		return fmt.Errorf("insert audit event: %w", err)
-	}
-	return nil
+	return q.later(ctx, statement{doing: "insert audit event", sql: insertAuditEvent, args: []any{
+		micros(e.At), string(e.Kind), string(e.Outcome), string(e.Reason), idOrNull(e.UserID),
+		idOrNull(e.OtherID), string(e.Proof), idOrNull(e.Session), e.Token, e.Login, int64(e.Count), addressText(e.Origin.Address), e.Origin.UserAgent,
+	}})
 }
 
 // auditPage is how many events are read at once. Those of a network are picked here: no index knows networks.

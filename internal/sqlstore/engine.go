@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 )
 
 // errUnique says that a unique index or primary key refused a row.
@@ -26,6 +27,10 @@ type engine interface {
 	listen(ctx context.Context, wake func())
 	// notify tells the other nodes' listen.
 	notify(ctx context.Context) error
+	// newUserID returns an id that no user has or had, for the next one; 0: the database makes it with the row.
+	newUserID(ctx context.Context) (int64, error)
+	// forgetUserIDs has newUserID ask the database again.
+	forgetUserIDs()
 	// leaseSQL is the engine's text for leasing messages.
 	leaseSQL() string
 	ping(ctx context.Context) error
@@ -41,4 +46,57 @@ type querier interface {
 	row(ctx context.Context, sql string, args []any, dest ...any) error
 	// rows calls scan for each row.
 	rows(ctx context.Context, sql string, args []any, scan func(scan func(dest ...any) error) error) error
+	// later runs the statement behind those before it, at the latest before the transaction is committed: at once where
+	// that costs nothing, else together with the next that is waited for. Its error may be that of another call, or of
+	// the transaction.
+	later(ctx context.Context, s statement) error
+}
+
+// statement is one whose answer the transaction's function does not wait for.
+type statement struct {
+	doing string // what its errors begin with
+	sql   string
+	args  []any
+	// dest is where its first row goes, if there is one; nil: it has none. It is there behind the next statement that is
+	// waited for, and when the transaction has been committed.
+	dest []any
+	// check refuses the answer, with the error of which the transaction ends; rows is how many rows were written, or
+	// scanned into dest. It runs no statement. nil: any answer will do.
+	check func(rows int64) error
+	// checkFollows says that if check refuses the answer, a statement behind this one is refused by the database: then
+	// COMMIT need not wait for check.
+	checkFollows bool
+}
+
+// run runs the statement at once.
+func (s statement) run(ctx context.Context, q querier) error {
+	if s.dest == nil {
+		n, err := q.exec(ctx, s.sql, s.args...)
+		return s.answer(n, err)
+	}
+	return s.answer(1, q.row(ctx, s.sql, s.args, s.dest...))
+}
+
+// answer returns what becomes of the transaction: rows is how many rows there are, unless err says that there is none.
+func (s statement) answer(rows int64, err error) error {
+	if s.dest != nil && errors.Is(err, errNoRows) {
+		rows, err = 0, nil
+	}
+	if err == nil && s.check != nil {
+		err = s.check(rows)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.doing, err)
+	}
+	return nil
+}
+
+// orElse is a check that there is a row.
+func orElse(absent error) func(int64) error {
+	return func(rows int64) error {
+		if rows == 0 {
+			return absent
+		}
+		return nil
+	}
 }

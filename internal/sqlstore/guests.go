@@ -15,14 +15,10 @@ func (s *Store) useGuestKey(ctx context.Context, q querier, key *auth.GuestKey, 
 	if key == nil {
 		return nil
 	}
-	n, err := q.exec(ctx, upsertGuestKey, key.Hash[:], int64(guest), micros(key.ExpiresAt), micros(now))
-	switch {
-	case err != nil:
-		return fmt.Errorf("use guest key: %w", err)
-	case n == 0:
-		return errKeyUsed
-	}
-	return nil
+	return q.later(ctx, statement{
+		doing: "use guest key", sql: upsertGuestKey, args: []any{key.Hash[:], int64(guest), micros(key.ExpiresAt), micros(now)},
+		check: orElse(errKeyUsed),
+	})
 }
 
 var errKeyUsed = errors.New("guest key is used")

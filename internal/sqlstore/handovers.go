@@ -13,8 +13,9 @@ var _ auth.Handovers = (*Store)(nil)
 // CreateHandover implements auth.Handovers.
 func (s *Store) CreateHandover(ctx context.Context, h auth.Handover) error {
 	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
-		_, err := q.exec(ctx, insertHandover, h.CodeHash[:], h.AppID, h.OpenID, nullable(h.UnionID), nullable(h.CodeChallenge), micros(h.ExpiresAt))
-		return err
+		return q.later(ctx, statement{doing: "insert handover", sql: insertHandover, args: []any{
+			h.CodeHash[:], h.AppID, h.OpenID, nullable(h.UnionID), nullable(h.CodeChallenge), micros(h.ExpiresAt),
+		}})
 	})
 }
 

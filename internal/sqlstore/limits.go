@@ -15,11 +15,13 @@ var _ auth.Limits = (*Store)(nil)
 func (s *Store) CheckLane(ctx context.Context, lane auth.LaneKey, now time.Time) error {
 	return s.engine.read(ctx, func(ctx context.Context, q querier) error {
 		var until *int64
-		err := q.row(ctx, selectFailureWait, []any{lane[:]}, &until)
-		if errors.Is(err, errNoRows) {
+		switch err := q.row(ctx, selectFailureWait, []any{lane[:]}, &until); {
+		case errors.Is(err, errNoRows):
 			return nil
+		case err != nil:
+			return fmt.Errorf("look for a wait: %w", err)
 		}
-		return locked("look for a wait", err, until, now)
+		return locked(until, now)
 	})
 }
 
@@ -35,8 +37,10 @@ func (s *Store) CountFailure(ctx context.Context, lane auth.Lane, now time.Time)
 		err := q.row(ctx, upsertFailure, []any{lane.Key[:], micros(now)}, &failures)
 		if errors.Is(err, errNoRows) { // a wait runs; the row is locked by now all the same
 			var until *int64
-			err = q.row(ctx, selectFailureWait, []any{lane.Key[:]}, &until)
-			return locked("look for the wait", err, until, now)
+			if err := q.row(ctx, selectFailureWait, []any{lane.Key[:]}, &until); err != nil {
+				return fmt.Errorf("look for the wait: %w", err)
+			}
+			return locked(until, now)
 		}
 		if err != nil {
 			return fmt.Errorf("count failure: %w", err)
@@ -50,10 +54,7 @@ func (s *Store) CountFailure(ctx context.Context, lane auth.Lane, now time.Time)
 			end := micros(now.Add(wait))
 			until = &end
 		}
-		if _, err := q.exec(ctx, updateFailureWait, lane.Key[:], until); err != nil {
-			return fmt.Errorf("begin wait: %w", err)
-		}
-		return nil
+		return q.later(ctx, statement{doing: "begin wait", sql: updateFailureWait, args: []any{lane.Key[:], until}})
 	})
 	if err != nil {
 		return 0, err
@@ -70,18 +71,20 @@ func (s *Store) ClearFailures(ctx context.Context, lane auth.LaneKey, now time.T
 // runs there. Whoever counts a failure at the same time comes before or after.
 func settle(ctx context.Context, q querier, lane auth.LaneKey, now time.Time) error {
 	var until *int64
-	err := q.row(ctx, deleteFailures, []any{lane[:]}, &until)
-	if errors.Is(err, errNoRows) {
-		return nil
-	}
-	return locked("forget failures", err, until, now)
+	return q.later(ctx, statement{
+		doing: "forget failures", sql: deleteFailures, args: []any{lane[:]}, dest: []any{&until},
+		check: func(rows int64) error {
+			if rows == 0 {
+				return nil
+			}
+			return locked(until, now)
+		},
+	})
 }
 
-// locked returns the *auth.LockedError for a wait that runs at now, the error of the statement that read it, or nil.
-func locked(doing string, err error, until *int64, now time.Time) error {
+// locked returns the *auth.LockedError for a wait that runs at now, or nil.
+func locked(until *int64, now time.Time) error {
 	switch {
-	case err != nil:
-		return fmt.Errorf("%s: %w", doing, err)
 	case until == nil:
 		return &auth.LockedError{Forever: true}
 	case *until > micros(now):
@@ -98,10 +101,7 @@ func (s *Store) Unlock(ctx context.Context, user auth.UserID) error {
 // unlock forgets the failures of the user's lanes.
 func unlock(ctx context.Context, q querier, user auth.UserID) error {
 	lanes := auth.UserLanes(user)
-	if _, err := q.exec(ctx, deleteFailuresOfUser, lanes[0][:], lanes[1][:]); err != nil {
-		return fmt.Errorf("forget failures: %w", err)
-	}
-	return nil
+	return q.later(ctx, statement{doing: "forget failures", sql: deleteFailuresOfUser, args: []any{lanes[0][:], lanes[1][:]}})
 }
 
 // QueueLimited implements auth.Limits.

@@ -53,17 +53,19 @@ func (s *Store) IssueOneTimeToken(ctx context.Context, t auth.OneTimeToken) erro
 }
 
 func (s *Store) putOneTimeToken(ctx context.Context, q querier, t auth.OneTimeToken) error {
-	if _, err := q.exec(ctx, upsertOneTimeToken, int64(t.MessageID), int64(t.UserID), string(t.Purpose), t.Address, t.EmailKey,
-		t.TokenHash[:], t.CodeHash[:], micros(t.IssuedAt), micros(t.ExpiresAt)); err != nil {
-		return fmt.Errorf("insert token: %w", err)
+	if err := q.later(ctx, statement{doing: "insert token", sql: upsertOneTimeToken, args: []any{
+		int64(t.MessageID), int64(t.UserID), string(t.Purpose), t.Address, t.EmailKey,
+		t.TokenHash[:], t.CodeHash[:], micros(t.IssuedAt), micros(t.ExpiresAt),
+	}}); err != nil {
+		return err
 	}
 	if t.Purpose == auth.PurposeUndoEmailChange { // each is for another address
 		return nil
 	}
-	if _, err := q.exec(ctx, deleteOldestOneTimeTokens, int64(t.UserID), string(t.Purpose), int64(auth.MaxOutstanding)); err != nil {
-		return fmt.Errorf("delete oldest tokens: %w", err)
-	}
-	return nil
+	return q.later(ctx, statement{
+		doing: "delete oldest tokens", sql: deleteOldestOneTimeTokens,
+		args: []any{int64(t.UserID), string(t.Purpose), int64(auth.MaxOutstanding)},
+	})
 }
 
 // FindOneTimeToken implements auth.Store.
@@ -128,8 +130,8 @@ func (s *Store) ResetPassword(ctx context.Context, p auth.PasswordReset) error {
 		if err := unlock(ctx, q, t.UserID); err != nil {
 			return err
 		}
-		if _, err := q.exec(ctx, deleteSessionsOfUser, int64(t.UserID)); err != nil {
-			return fmt.Errorf("delete sessions: %w", err)
+		if err := endSessions(ctx, q, t.UserID); err != nil {
+			return err
 		}
 		return s.insertMessage(ctx, q, p.Notice)
 	})
@@ -151,15 +153,19 @@ func (s *Store) useUp(ctx context.Context, q querier, t auth.OneTimeToken, now t
 // sent yet: whoever asked may be the one who is being shut out.
 func (s *Store) endResets(ctx context.Context, q querier, user auth.UserID, email string) error {
 	for _, purpose := range []auth.Purpose{auth.PurposeResetPassword, auth.PurposeChangeEmail} {
-		if _, err := q.exec(ctx, deleteOneTimeTokensFor, int64(user), string(purpose)); err != nil {
-			return fmt.Errorf("delete tokens: %w", err)
+		if err := q.later(ctx, statement{
+			doing: "delete tokens", sql: deleteOneTimeTokensFor, args: []any{int64(user), string(purpose)},
+		}); err != nil {
+			return err
 		}
 	}
-	if _, err := q.exec(ctx, deleteMessagesElsewhere, int64(user), string(auth.MailVerifyEmail), strings.ToLower(email)); err != nil {
-		return fmt.Errorf("delete queued changes of address: %w", err)
+	if err := q.later(ctx, statement{
+		doing: "delete queued changes of address", sql: deleteMessagesElsewhere,
+		args: []any{int64(user), string(auth.MailVerifyEmail), strings.ToLower(email)},
+	}); err != nil {
+		return err
 	}
-	if _, err := q.exec(ctx, deleteMessagesTo, strings.ToLower(email), string(auth.MailResetPassword)); err != nil {
-		return fmt.Errorf("delete queued resets: %w", err)
-	}
-	return nil
+	return q.later(ctx, statement{
+		doing: "delete queued resets", sql: deleteMessagesTo, args: []any{strings.ToLower(email), string(auth.MailResetPassword)},
+	})
 }

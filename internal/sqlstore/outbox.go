@@ -17,20 +17,23 @@ func (s *Store) insertMessage(ctx context.Context, q querier, m *auth.OutboxMess
 	if m == nil {
 		return nil
 	}
-	_, err := s.queue(ctx, q, m)
-	return err
+	return q.later(ctx, statement{doing: "insert message", sql: insertMessage, args: messageParams(m)})
 }
 
+// queue is insertMessage, for who needs the message's id.
 func (s *Store) queue(ctx context.Context, q querier, m *auth.OutboxMessage) (auth.MessageID, error) {
 	var id int64
-	err := q.row(ctx, insertMessage, []any{
-		string(m.Kind), idOrNull(m.UserID), m.Recipient, string(m.Origin.Language),
-		addressText(m.Origin.Address), m.Origin.UserAgent, micros(m.QueuedAt), micros(m.NotAfter),
-	}, &id)
-	if err != nil {
+	if err := q.row(ctx, insertMessage, messageParams(m), &id); err != nil {
 		return 0, fmt.Errorf("insert message: %w", err)
 	}
 	return auth.MessageID(id), nil
+}
+
+func messageParams(m *auth.OutboxMessage) []any {
+	return []any{
+		string(m.Kind), idOrNull(m.UserID), m.Recipient, string(m.Origin.Language),
+		addressText(m.Origin.Address), m.Origin.UserAgent, micros(m.QueuedAt), micros(m.NotAfter),
+	}
 }
 
 // LeaseMail returns up to limit messages that are due and makes them due again at until, so that nobody else sends
@@ -71,23 +74,20 @@ func (s *Store) LeaseMail(ctx context.Context, now, until time.Time, limit int) 
 // RemoveMail forgets a message that was sent or has nobody to go to.
 func (s *Store) RemoveMail(ctx context.Context, id auth.MessageID) error {
 	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
-		_, err := q.exec(ctx, deleteMessage, int64(id))
-		return err
+		return q.later(ctx, statement{doing: "delete message", sql: deleteMessage, args: []any{int64(id)}})
 	})
 }
 
 // RetryMail makes a message due again at the given time and notes why.
 func (s *Store) RetryMail(ctx context.Context, id auth.MessageID, at time.Time, why string) error {
 	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
-		_, err := q.exec(ctx, updateMessageRetry, int64(id), micros(at), why)
-		return err
+		return q.later(ctx, statement{doing: "retry message", sql: updateMessageRetry, args: []any{int64(id), micros(at), why}})
 	})
 }
 
 // FailMail gives a message up and notes why; it stays for the operator to see until CleanUp.
 func (s *Store) FailMail(ctx context.Context, id auth.MessageID, why string) error {
 	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
-		_, err := q.exec(ctx, updateMessageFailed, int64(id), why)
-		return err
+		return q.later(ctx, statement{doing: "give message up", sql: updateMessageFailed, args: []any{int64(id), why}})
 	})
 }

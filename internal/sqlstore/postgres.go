@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -36,6 +37,7 @@ type postgresEngine struct {
 	pool         *pgxpool.Pool
 	polls        *pgxpool.Pool // one connection, for the follower alone
 	listenConfig *pgx.ConnConfig
+	userIDs      idBlock
 }
 
 // postgresExecMode has statements described once a connection and sent without a name: pgbouncer in transaction mode,
@@ -177,15 +179,19 @@ func (e *postgresEngine) bound(ctx context.Context) (context.Context, context.Ca
 }
 
 func (e *postgresEngine) transact(ctx context.Context, f func(context.Context, querier) error) error {
-	tx, err := e.pool.Begin(ctx)
+	conn, err := e.pool.Acquire(ctx)
 	if err != nil {
 		return classifyPostgres(err)
 	}
-	if err := f(ctx, postgresQuerier{tx}); err != nil {
-		_ = tx.Rollback(ctx) // a connection that cannot is closed, which rolls back too
-		return err
+	defer conn.Release() // closes a connection that is still in a transaction, which rolls back too
+	tx := &postgresTx{conn: conn.Conn()}
+	if err = f(ctx, tx); err == nil {
+		err = tx.commit(ctx)
 	}
-	return classifyPostgres(tx.Commit(ctx))
+	if err != nil {
+		tx.rollback(ctx)
+	}
+	return err
 }
 
 // lostRace says whether the database ended the transaction in favour of another one: 40001 serialization_failure,
@@ -237,6 +243,63 @@ func (e *postgresEngine) notify(ctx context.Context) error {
 	return err
 }
 
+// postgresUserIDs is how many ids for users a node takes at once: few enough to lose them with each start, and so many that
+// taking them costs nothing.
+const postgresUserIDs = 64
+
+// newUserID takes ids from the sequence ahead of their rows, so that a user's other rows can be sent together with the
+// user's. Nodes never get the same ones, and what is left when a node ends is given to nobody.
+func (e *postgresEngine) newUserID(ctx context.Context) (int64, error) {
+	if id, ok := e.userIDs.take(); ok {
+		return id, nil
+	}
+	var ids []int64
+	err := e.read(ctx, func(ctx context.Context, q querier) error {
+		return q.rows(ctx, selectNewUserIDsPostgres, []any{int64(postgresUserIDs)}, func(scan func(...any) error) error {
+			var id int64
+			err := scan(&id)
+			ids = append(ids, id)
+			return err
+		})
+	})
+	if err != nil {
+		return 0, err
+	}
+	e.userIDs.put(ids[1:])
+	return ids[0], nil
+}
+
+func (e *postgresEngine) forgetUserIDs() { e.userIDs.clear() }
+
+// idBlock holds ids that were taken and not given to a row.
+type idBlock struct {
+	mu  sync.Mutex
+	ids []int64
+}
+
+func (b *idBlock) take() (int64, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.ids) == 0 {
+		return 0, false
+	}
+	id := b.ids[0]
+	b.ids = b.ids[1:]
+	return id, true
+}
+
+func (b *idBlock) put(ids []int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ids = append(b.ids, ids...)
+}
+
+func (b *idBlock) clear() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ids = nil
+}
+
 func (e *postgresEngine) leaseSQL() string { return leaseMessagesPostgres }
 
 func (e *postgresEngine) ping(ctx context.Context) error {
@@ -252,14 +315,8 @@ func (e *postgresEngine) close() error {
 	return nil
 }
 
-// postgresQuerier runs statements on a pool or in a transaction.
-type postgresQuerier struct {
-	db interface {
-		Exec(context.Context, string, ...any) (pgconn.CommandTag, error)
-		Query(context.Context, string, ...any) (pgx.Rows, error)
-		QueryRow(context.Context, string, ...any) pgx.Row
-	}
-}
+// postgresQuerier runs statements on a pool, each by itself.
+type postgresQuerier struct{ db *pgxpool.Pool }
 
 func (q postgresQuerier) exec(ctx context.Context, sql string, args ...any) (int64, error) {
 	tag, err := q.db.Exec(ctx, sql, args...)
@@ -272,6 +329,12 @@ func (q postgresQuerier) row(ctx context.Context, sql string, args []any, dest .
 
 func (q postgresQuerier) rows(ctx context.Context, sql string, args []any, scan func(func(dest ...any) error) error) error {
 	rows, err := q.db.Query(ctx, sql, args...)
+	return eachPostgresRow(rows, err, scan)
+}
+
+func (q postgresQuerier) later(ctx context.Context, s statement) error { return s.run(ctx, q) }
+
+func eachPostgresRow(rows pgx.Rows, err error, scan func(func(dest ...any) error) error) error {
 	if err != nil {
 		return classifyPostgres(err)
 	}

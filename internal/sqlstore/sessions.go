@@ -36,11 +36,15 @@ func (r *sessionRow) session() auth.Session {
 }
 
 func (s *Store) insertSession(ctx context.Context, q querier, user auth.UserID, n auth.Session) error {
-	if _, err := q.exec(ctx, insertSession, int64(n.ID), int64(user), n.TokenHash[:], micros(n.CreatedAt), micros(n.LastUsedAt),
-		micros(n.ExpiresAt), addressText(n.Origin.Address), n.Origin.UserAgent); err != nil {
-		return fmt.Errorf("insert session: %w", err)
-	}
-	return nil
+	return q.later(ctx, statement{doing: "insert session", sql: insertSession, args: []any{
+		int64(n.ID), int64(user), n.TokenHash[:], micros(n.CreatedAt), micros(n.LastUsedAt),
+		micros(n.ExpiresAt), addressText(n.Origin.Address), n.Origin.UserAgent,
+	}})
+}
+
+// endSessions ends all sessions of the user.
+func endSessions(ctx context.Context, q querier, user auth.UserID) error {
+	return q.later(ctx, statement{doing: "delete sessions", sql: deleteSessionsOfUser, args: []any{int64(user)}})
 }
 
 // CreateSession implements auth.Store.
@@ -52,53 +56,53 @@ func (s *Store) CreateSession(ctx context.Context, in auth.SignIn) (auth.User, e
 	case in.Verified != nil:
 		sql, args = updateUserSignedInWithPassword, append(args, string(*in.Verified), nullable(in.Rehashed))
 	}
-	var user auth.User
+	var user userRow
 	var ended int64
 	err := s.engine.write(ctx, func(ctx context.Context, q querier) (err error) {
-		if user, _, err = s.queryUser(ctx, q, auth.ErrChanged, sql, args...); err != nil {
-			return fmt.Errorf("update user: %w", err)
+		if err := q.later(ctx, statement{doing: "update user", sql: sql, args: args, dest: user.dest(), check: orElse(auth.ErrChanged)}); err != nil {
+			return err
 		}
 		if in.Lane != nil {
 			if err := settle(ctx, q, *in.Lane, in.Session.CreatedAt); err != nil {
 				return err
 			}
 		}
-		if err := s.noticeNewDevice(ctx, q, in); err != nil {
+		var known int64 // sessions from the device, before this one
+		if in.NewDevice != nil {
+			if err := q.later(ctx, statement{
+				doing: "look for the device", sql: selectSessionsFromDevice,
+				args: []any{int64(in.UserID), in.Session.Origin.UserAgent}, dest: []any{&known},
+			}); err != nil {
+				return err
+			}
+		}
+		if err := s.insertSession(ctx, q, in.UserID, in.Session); err != nil {
 			return err
 		}
-		if err := s.insertSession(ctx, q, user.ID, in.Session); err != nil {
-			return err
-		}
-		if ended, err = q.exec(ctx, deleteOldestSessions, int64(user.ID), int64(auth.MaxSessions)); err != nil {
+		if ended, err = q.exec(ctx, deleteOldestSessions, int64(in.UserID), int64(auth.MaxSessions)); err != nil {
 			return fmt.Errorf("delete oldest sessions: %w", err)
+		}
+		if known == 0 {
+			if err := s.insertMessage(ctx, q, in.NewDevice); err != nil {
+				return err
+			}
 		}
 		if ended == 0 {
 			return nil
 		}
-		return s.insertInvalidation(ctx, q, user.ID)
+		return s.insertInvalidation(ctx, q, in.UserID)
 	})
 	if ended > 0 {
 		s.cache.Invalidate(in.UserID)
 		s.tellOthers()
 	}
-	if errors.Is(err, errUnique) {
+	switch {
+	case errors.Is(err, errUnique):
 		return auth.User{}, auth.ErrSessionIDTaken
+	case err != nil:
+		return auth.User{}, err
 	}
-	return user, err
-}
-
-func (s *Store) noticeNewDevice(ctx context.Context, q querier, in auth.SignIn) error {
-	if in.NewDevice == nil {
-		return nil
-	}
-	var known int64
-	if err := q.row(ctx, selectSessionsFromDevice, []any{int64(in.UserID), in.Session.Origin.UserAgent}, &known); err != nil {
-		return fmt.Errorf("look for the device: %w", err)
-	}
-	if known > 0 {
-		return nil
-	}
-	return s.insertMessage(ctx, q, in.NewDevice)
+	return s.user(user), nil
 }
 
 // FindSession implements auth.Store.
@@ -123,7 +127,9 @@ func (s *Store) TouchSessions(ctx context.Context, uses []auth.SessionUse) error
 	uses = slices.SortedFunc(slices.Values(uses), func(a, b auth.SessionUse) int { return cmp.Compare(a.ID, b.ID) })
 	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
 		for _, u := range uses {
-			if _, err := q.exec(ctx, updateSessionUse, int64(u.ID), micros(u.UsedAt), micros(u.ExpiresAt)); err != nil {
+			if err := q.later(ctx, statement{
+				doing: "update session", sql: updateSessionUse, args: []any{int64(u.ID), micros(u.UsedAt), micros(u.ExpiresAt)},
+			}); err != nil {
 				return err
 			}
 		}
@@ -171,15 +177,11 @@ func (s *Store) RevokeOtherSessions(ctx context.Context, user auth.UserID, keep 
 		if err := s.noteGuestSeen(ctx, q, user); err != nil {
 			return err
 		}
-		_, err := q.exec(ctx, deleteOtherSessions, int64(user), int64(keep))
-		return err
+		return q.later(ctx, statement{doing: "delete sessions", sql: deleteOtherSessions, args: []any{int64(user), int64(keep)}})
 	})
 }
 
 // noteGuestSeen keeps of sessions that end when the guest was last seen, if the user is one.
 func (s *Store) noteGuestSeen(ctx context.Context, q querier, user auth.UserID) error {
-	if _, err := q.exec(ctx, updateGuestSeen, int64(user)); err != nil {
-		return fmt.Errorf("note when the guest was seen: %w", err)
-	}
-	return nil
+	return q.later(ctx, statement{doing: "note when the guest was seen", sql: updateGuestSeen, args: []any{int64(user)}})
 }

@@ -168,6 +168,11 @@ func (e *sqliteEngine) writeLoop() {
 	}
 }
 
+// newUserID leaves it to AUTOINCREMENT: the row is inserted before anything else that needs its id.
+func (e *sqliteEngine) newUserID(context.Context) (int64, error) { return 0, nil }
+
+func (e *sqliteEngine) forgetUserIDs() {}
+
 func (e *sqliteEngine) poll(ctx context.Context, f func(context.Context, querier) error) error {
 	return e.read(ctx, f)
 }
@@ -335,6 +340,8 @@ func (w *sqliteWriter) rows(ctx context.Context, query string, args []any, scan 
 	return eachRow(rows, err, scan)
 }
 
+func (w *sqliteWriter) later(ctx context.Context, s statement) error { return s.run(ctx, w) }
+
 // sqliteReader runs statements on the pool of reading connections.
 type sqliteReader struct {
 	db      *sql.DB
@@ -353,6 +360,8 @@ func (r sqliteReader) rows(ctx context.Context, query string, args []any, scan f
 	rows, err := r.db.QueryContext(ctx, query, args...)
 	return r.unlessClosed(eachRow(rows, err, scan))
 }
+
+func (r sqliteReader) later(ctx context.Context, s statement) error { return s.run(ctx, r) }
 
 // unlessClosed replaces the error of a pool that is being closed, which has no name in database/sql.
 func (r sqliteReader) unlessClosed(err error) error {

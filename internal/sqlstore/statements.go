@@ -20,9 +20,10 @@ const (
 	selectUserByIdentity = `SELECT ` + userColumns + ` FROM identities JOIN users ON users.id = identities.user_id
 		WHERE identities.provider = $1 AND identities.app_id = $2 AND identities.subject = $3 AND users.status <> 2`
 
-	insertUser = `INSERT INTO users (username, email, email_key, fullname, avatar, phone_number, password_hash,
+	// $12 is NULL where the database makes the id.
+	insertUser = `INSERT INTO users (id, username, email, email_key, fullname, avatar, phone_number, password_hash,
 			guest, status, language, created_at, signed_in_at, phone_number_verified_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $10, $11)
+		VALUES ($12, $1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $10, $11)
 		RETURNING ` + userColumns
 
 	// $5 is the fullname that was given, or NULL: then a fullname that is still the old username follows it.
@@ -83,6 +84,9 @@ const (
 	updateUserDeleted = `UPDATE users SET status = 2, deleted_at = $2, email = NULL, email_key = NULL, email_verified_at = NULL,
 			fullname = '', avatar = NULL, phone_number = NULL, phone_number_verified_at = NULL, password_hash = NULL, guest = 0, language = ''
 		WHERE id = $1`
+
+	// PostgreSQL's own: a node takes ids before the rows are inserted.
+	selectNewUserIDsPostgres = `SELECT nextval(pg_get_serial_sequence('users', 'id')) FROM generate_series(1, $1)`
 
 	selectUsernameTaken = `SELECT COUNT(*) FROM users WHERE username = $1 AND id <> $2`
 

@@ -164,10 +164,7 @@ func (s *Store) change(ctx context.Context, user auth.UserID, f func(context.Con
 }
 
 func (s *Store) insertInvalidation(ctx context.Context, q querier, user auth.UserID) error {
-	if _, err := q.exec(ctx, insertInvalidation, int64(user), micros(s.now())); err != nil {
-		return fmt.Errorf("insert invalidation: %w", err)
-	}
-	return nil
+	return q.later(ctx, statement{doing: "insert invalidation", sql: insertInvalidation, args: []any{int64(user), micros(s.now())}})
 }
 
 // tellOthers has Follow wake the other nodes. It returns at once.

@@ -103,29 +103,44 @@ func (s *Store) FindIdentity(ctx context.Context, i auth.Identity) (auth.User, e
 // CreateUser implements auth.Store.
 func (s *Store) CreateUser(ctx context.Context, n auth.NewUser) (auth.User, error) {
 	address, key := emailParams(n.Email)
-	var user auth.User
-	err := s.engine.write(ctx, func(ctx context.Context, q querier) (err error) {
-		user, _, err = s.queryUser(ctx, q, auth.ErrChanged, insertUser, n.Username, address, key, n.Fullname,
-			nullable(n.Avatar), nullable(n.PhoneNumber), nullable(n.PasswordHash), flag(n.Guest), string(n.Language), micros(n.Now),
-			verifiedAt(n.Profile, n.Now))
-		if err != nil {
-			return fmt.Errorf("insert user: %w", err)
-		}
-		if err := s.addWaysIn(ctx, q, user.ID, n.Identities, n.Session, n.Now); err != nil {
+	id, err := s.engine.newUserID(ctx)
+	if err != nil {
+		return auth.User{}, fmt.Errorf("take id for a user: %w", err)
+	}
+	row := userRow{id: id}
+	err = s.engine.write(ctx, func(ctx context.Context, q querier) error {
+		if err := q.later(ctx, statement{
+			doing: "insert user", sql: insertUser, args: []any{
+				n.Username, address, key, n.Fullname,
+				nullable(n.Avatar), nullable(n.PhoneNumber), nullable(n.PasswordHash), flag(n.Guest), string(n.Language), micros(n.Now),
+				verifiedAt(n.Profile, n.Now), idOrNull(auth.UserID(id)),
+			},
+			dest: row.dest(), check: orElse(auth.ErrChanged), checkFollows: true, // the session's user_id would refer to nobody
+		}); err != nil {
 			return err
 		}
-		if err := s.useGuestKey(ctx, q, n.Key, user.ID, n.Now); err != nil {
+		user := auth.UserID(row.id) // known before the row is
+		if err := s.addWaysIn(ctx, q, user, n.Identities, n.Session, n.Now); err != nil {
 			return err
 		}
-		return s.welcome(ctx, q, user.ID, n.Email, n.Mail, n.Now)
+		if err := s.useGuestKey(ctx, q, n.Key, user, n.Now); err != nil {
+			return err
+		}
+		return s.welcome(ctx, q, user, n.Email, n.Mail, n.Now)
 	})
 	switch {
 	case errors.Is(err, errKeyUsed):
 		return auth.User{}, s.whoseKey(ctx, n.Key, n.Now)
 	case errors.Is(err, errUnique):
-		return auth.User{}, s.whatIsTaken(ctx, 0, n.Username, n.Email, n.Identities)
+		err := s.whatIsTaken(ctx, 0, n.Username, n.Email, n.Identities)
+		if errors.Is(err, auth.ErrSessionIDTaken) {
+			s.engine.forgetUserIDs() // or the user's id was it: a standby took over that gives out its predecessor's last ids again
+		}
+		return auth.User{}, err
+	case err != nil:
+		return auth.User{}, err
 	}
-	return user, err
+	return s.user(row), nil
 }
 
 // UpgradeGuest implements auth.Store.
@@ -139,8 +154,8 @@ func (s *Store) UpgradeGuest(ctx context.Context, g auth.GuestUpgrade) (auth.Use
 		if err != nil {
 			return fmt.Errorf("update guest: %w", err)
 		}
-		if _, err := q.exec(ctx, deleteSessionsOfUser, int64(g.UserID)); err != nil {
-			return fmt.Errorf("delete sessions: %w", err)
+		if err := endSessions(ctx, q, user.ID); err != nil {
+			return err
 		}
 		if err := s.addWaysIn(ctx, q, user.ID, g.Identities, g.Session, g.Now); err != nil {
 			return err
@@ -187,8 +202,11 @@ func verifiedAt(p auth.Profile, now time.Time) *int64 {
 // addWaysIn adds the identities, if any, and the first session of a user.
 func (s *Store) addWaysIn(ctx context.Context, q querier, user auth.UserID, identities []auth.Identity, session auth.Session, now time.Time) error {
 	for _, identity := range identities {
-		if _, err := q.exec(ctx, insertIdentity, int64(user), identity.Provider, identity.AppID, identity.Subject, micros(now)); err != nil {
-			return fmt.Errorf("insert identity: %w", err)
+		if err := q.later(ctx, statement{
+			doing: "insert identity", sql: insertIdentity,
+			args: []any{int64(user), identity.Provider, identity.AppID, identity.Subject, micros(now)},
+		}); err != nil {
+			return err
 		}
 	}
 	return s.insertSession(ctx, q, user, session)
@@ -251,8 +269,8 @@ func (s *Store) ChangePassword(ctx context.Context, c auth.PasswordChange) (auth
 		if err := unlock(ctx, q, user.ID); err != nil {
 			return err
 		}
-		if _, err := q.exec(ctx, deleteSessionsOfUser, int64(user.ID)); err != nil {
-			return fmt.Errorf("delete sessions: %w", err)
+		if err := endSessions(ctx, q, user.ID); err != nil {
+			return err
 		}
 		if err := s.insertSession(ctx, q, user.ID, c.Session); err != nil {
 			return err
@@ -281,12 +299,12 @@ func (s *Store) eraseUser(ctx context.Context, q querier, user auth.User, now ti
 	if err := s.endResets(ctx, q, user.ID, user.Email); err != nil {
 		return err
 	}
-	if _, err := q.exec(ctx, updateUserDeleted, int64(user.ID), micros(now)); err != nil {
-		return fmt.Errorf("update user: %w", err)
+	if err := q.later(ctx, statement{doing: "update user", sql: updateUserDeleted, args: []any{int64(user.ID), micros(now)}}); err != nil {
+		return err
 	}
 	for _, sql := range []string{deleteSessionsOfUser, deleteIdentitiesOfUser, deleteOneTimeTokensOfUser, deleteMessagesOfUser} {
-		if _, err := q.exec(ctx, sql, int64(user.ID)); err != nil {
-			return fmt.Errorf("delete what belongs to the user: %w", err)
+		if err := q.later(ctx, statement{doing: "delete what belongs to the user", sql: sql, args: []any{int64(user.ID)}}); err != nil {
+			return err
 		}
 	}
 	return unlock(ctx, q, user.ID)

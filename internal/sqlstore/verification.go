@@ -107,10 +107,7 @@ func (s *Store) UndoEmailChange(ctx context.Context, t auth.OneTimeToken, now ti
 		if _, err := q.exec(ctx, deleteMessagesOfUserSince, int64(t.UserID), string(auth.MailEmailChanged), micros(t.IssuedAt)); err != nil {
 			return fmt.Errorf("delete queued mail: %w", err)
 		}
-		if _, err := q.exec(ctx, deleteSessionsOfUser, int64(t.UserID)); err != nil {
-			return fmt.Errorf("delete sessions: %w", err)
-		}
-		return nil
+		return endSessions(ctx, q, t.UserID)
 	})
 	if errors.Is(err, errUnique) {
 		return &auth.TakenError{Email: true}
@@ -121,12 +118,14 @@ func (s *Store) UndoEmailChange(ctx context.Context, t auth.OneTimeToken, now ti
 // refuseHeld returns a *auth.TakenError for an address that another user may still take back.
 func (s *Store) refuseHeld(ctx context.Context, q querier, emailKey string, user auth.UserID, now time.Time) error {
 	var held int64
-	args := []any{emailKey, string(auth.PurposeUndoEmailChange), int64(user), micros(now)}
-	if err := q.row(ctx, selectEmailHeld, args, &held); err != nil {
-		return fmt.Errorf("look for held address: %w", err)
-	}
-	if held > 0 {
-		return &auth.TakenError{Email: true}
-	}
-	return nil
+	return q.later(ctx, statement{
+		doing: "look for held address", sql: selectEmailHeld,
+		args: []any{emailKey, string(auth.PurposeUndoEmailChange), int64(user), micros(now)}, dest: []any{&held},
+		check: func(int64) error {
+			if held > 0 {
+				return &auth.TakenError{Email: true}
+			}
+			return nil
+		},
+	})
 }
