@@ -47,6 +47,8 @@ const (
 type link struct {
 	client, server net.Conn
 	application    string // application_name of the client, once it has said so
+	parsed         string // the statement that the client's next messages are about
+	transaction    string // the first statement of the client's transaction
 	fate           commitFate
 }
 
@@ -191,7 +193,8 @@ func (p *proxy) pass(l *link, to net.Conn, b []byte) error {
 
 const (
 	protocolVersion3 = 196608
-	simpleQuery      = 'Q'
+	parseMessage     = 'P' // a name, then the statement
+	bindMessage      = 'B' // what was parsed is about to be executed, not only described
 )
 
 func (p *proxy) carryRequests(l *link) {
@@ -223,7 +226,20 @@ func (p *proxy) carryRequests(l *link) {
 
 // request carries one message of the client's.
 func (p *proxy) request(l *link, message []byte) error {
-	if message[0] == simpleQuery && strings.EqualFold(string(bytes.TrimRight(message[5:], "\x00")), "commit") {
+	if message[0] == parseMessage {
+		_, statement, _ := bytes.Cut(message[5:], []byte{0})
+		statement, _, _ = bytes.Cut(statement, []byte{0})
+		l.parsed = string(statement)
+	}
+	if message[0] == bindMessage {
+		switch {
+		case l.parsed == "begin":
+			l.transaction = ""
+		case l.transaction == "":
+			l.transaction = l.parsed
+		}
+	}
+	if message[0] == bindMessage && l.parsed == "commit" {
 		p.mu.Lock()
 		if p.onCommit != nil {
 			l.fate = p.onCommit(l)
