@@ -343,7 +343,7 @@ const (
 )
 
 const deleteOldInvalidations = `DELETE FROM invalidations WHERE seq IN
-		(SELECT seq FROM invalidations WHERE created_at <= $1 ORDER BY seq LIMIT $2)`
+		(SELECT seq FROM invalidations WHERE created_at <= $1 ORDER BY created_at LIMIT $2)`
 
 const (
 	selectAppToken = `SELECT generation, sealed, expires_at FROM wechat_app_tokens WHERE app_id = $1 AND generation > 0`
