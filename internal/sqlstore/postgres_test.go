@@ -2,6 +2,7 @@ package sqlstore_test
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"os"
 	"strings"
@@ -138,4 +139,33 @@ func TestServerThatGoesAwayIsUnavailable(t *testing.T) {
 	unavailable("there is no such database")
 	execute(t, server, "ALTER DATABASE "+away+" RENAME TO "+database, "ALTER DATABASE "+database+" ALLOW_CONNECTIONS true")
 	back("the database is there again")
+}
+
+// TestIDsThatAreGivenOutAgain: a standby that takes over may lack the last ids that its predecessor gave out. A node that
+// gets such an id for a user is refused once, not for as long as its ids last.
+func TestIDsThatAreGivenOutAgain(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	cfg := dbtest.Postgres(t)
+	before, after := open(t, cfg), open(t, cfg)
+	known := make(map[auth.UserID]bool)
+	create := func(s *sqlstore.Store) error {
+		user, err := s.CreateUser(ctx, newGuest())
+		if err == nil && known[user.ID] {
+			t.Errorf("id %d belongs to two users", user.ID)
+		}
+		known[user.ID] = true
+		return err
+	}
+	for range 3 {
+		must(t, create(before))
+	}
+	execute(t, raw(t, cfg), "SELECT setval(pg_get_serial_sequence('users', 'id'), 1)")
+	if err := create(after); !errors.Is(err, auth.ErrSessionIDTaken) {
+		t.Errorf("got %v for an id that is in use, want %v", err, auth.ErrSessionIDTaken)
+	}
+	for range 100 {
+		must(t, create(after))
+		must(t, create(before))
+	}
 }
