@@ -65,8 +65,10 @@ type Store interface {
 	// may still be compared, each at most MaxCodeAttempts times whatever the concurrency.
 	AttemptOneTimeCode(ctx context.Context, user UserID, purposes [2]Purpose, now time.Time) ([]OneTimeToken, error)
 	// ResetPassword uses up the token, sets the password, marks the address verified, ends every session and every
-	// other outstanding reset, forgets the failures of UserLanes, and queues the notice. It returns ErrTokenInvalid if the token is absent or expired, or
-	// the user is gone or has another address; of concurrent callers exactly one succeeds.
+	// other outstanding reset, forgets the failures of UserLanes, and queues the notice. If the address was not verified
+	// before, the user's identities go too: whoever linked them never proved that the address was theirs. It returns
+	// ErrTokenInvalid if the token is absent or expired, or the user is gone or has another address; of concurrent
+	// callers exactly one succeeds.
 	ResetPassword(context.Context, PasswordReset) error
 	// RequestEmailChange makes earlier changes that were asked for worthless and queues the mail to the new address.
 	RequestEmailChange(context.Context, OutboxMessage) error
