@@ -65,6 +65,15 @@ type User struct {
 	EmailVerified bool    `json:"email_verified"`
 }
 
+// Identity is a way to sign in through another service.
+type Identity struct {
+	ID       int64  `json:"id"`
+	Provider string `json:"provider"` // "wechat"
+	// AppID is the app in which the user is known; empty when the service has none configured.
+	AppID     string `json:"app_id"`
+	CreatedAt Time   `json:"created_at"`
+}
+
 // Session is one signed-in device of the user. It never holds a token.
 type Session struct {
 	// ID is below 2^53, so that JavaScript reads it exactly.

@@ -255,7 +255,7 @@ func fill(t *testing.T, cfg sqlstore.Config, n int) *people {
 		t.Fatal(err)
 	}
 	s, err := auth.New(auth.Config{
-		Store: store, Cache: cache, Hasher: hasher, Mailer: mail.NewWaker(), Logger: cfg.Logger, Now: time.Now,
+		Store: store, Identities: store, Cache: cache, Hasher: hasher, Mailer: mail.NewWaker(), Logger: cfg.Logger, Now: time.Now,
 		PublicURL: publicURL, PlaceholderDomain: dbtest.PlaceholderDomain, PasswordMinLength: 8,
 		SessionIdle: 90 * 24 * time.Hour, GuestIdle: 30 * 24 * time.Hour, BelieveBareUID: true,
 	})
@@ -368,8 +368,8 @@ func (f *filling) named(n int) {
 
 func (f *filling) weChat(n int) {
 	for i := range n {
-		in := auth.WeChatSignIn{UID: fmt.Sprintf("openid-%d", i)}
-		p := f.must(f.service.SignInWithWeChat(f.t.Context(), in, nil, fillOrigin))
+		in := auth.WeChatProof{UID: fmt.Sprintf("openid-%d", i)}
+		p := f.must(f.service.SignInWithWeChat(f.t.Context(), in, auth.WeChatProfile{}, nil, fillOrigin))
 		f.people.weChat = append(f.people.weChat, person{id: p.id, username: in.UID, token: p.token})
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/ideaegg/latchkey/internal/config"
 	"github.com/ideaegg/latchkey/internal/dbtest"
+	"github.com/ideaegg/latchkey/internal/wechattest"
 )
 
 const readme = "../../README.md"
@@ -79,8 +80,11 @@ func TestDocumentsNameRealVariables(t *testing.T) {
 // TestReadmeExamplesWork runs the curl commands of README.md in its order against `latchkey serve --dev`.
 func TestReadmeExamplesWork(t *testing.T) {
 	t.Parallel()
-	p := develop(t, dbtest.SQLite(t), "--server-keys="+serverKey)
-	variables := map[string]string{"KEY": serverKey}
+	weChat := wechattest.NewServer(t, wechattest.Config{})
+	app := weChat.AddApp(wechattest.App{ID: "wx-mini", Kind: wechattest.MiniProgram})
+	p := develop(t, dbtest.SQLite(t), "--server-keys="+serverKey, "--wechat-api="+weChat.URL,
+		`--wechat-apps=[{"app_id":"wx-mini","secret":"`+app.Secret+`","kind":"mini_program"}]`)
+	variables := map[string]string{"KEY": serverKey, "CODE": weChat.Code(app, weChat.AddPerson(wechattest.Person{}))}
 	ran := 0
 	for _, args := range curls(t, readFile(t, readme)) {
 		method, address, body, header := "", "", "", []string(nil)
@@ -91,7 +95,7 @@ func TestReadmeExamplesWork(t *testing.T) {
 				method = args[i]
 			case "-d":
 				i++
-				body = args[i]
+				body = os.Expand(args[i], func(name string) string { return variables[name] })
 			case "-H":
 				i++
 				header = append(header, os.Expand(args[i], func(name string) string { return variables[name] }))

@@ -22,6 +22,7 @@ import (
 	"github.com/ideaegg/latchkey"
 	"github.com/ideaegg/latchkey/internal/dbtest"
 	"github.com/ideaegg/latchkey/internal/sqlstore"
+	"github.com/ideaegg/latchkey/internal/wechattest"
 )
 
 // TestNoSecretAtRestOrInLogs drives every flow through the program and then looks for every secret that occurred in
@@ -84,6 +85,9 @@ type flows struct {
 	p          *program
 	mail       string // folder
 	opsAddress string
+	standIn    *wechattest.Server
+	mobile     wechattest.App
+	mini       wechattest.App
 	secrets    map[string]string // secret → what it is
 	seen       map[string]bool   // letters
 }
@@ -98,8 +102,13 @@ func newFlows(t *testing.T, cfg sqlstore.Config) *flows {
 	f := &flows{t: t, mail: filepath.Join(t.TempDir(), "mail"), secrets: make(map[string]string), seen: make(map[string]bool)}
 	f.secret("server key", serverKey)
 	f.secret("WeChat app's secret", weChatSecret)
+	f.standIn = wechattest.NewServer(t, wechattest.Config{})
+	f.mobile = f.standIn.AddApp(wechattest.App{ID: "wx1", Secret: weChatSecret, Kind: wechattest.Mobile, Group: "one"})
+	f.mini = f.standIn.AddApp(wechattest.App{ID: "wx2", Kind: wechattest.MiniProgram, Group: "one"})
+	f.secret("mini program's secret", f.mini.Secret)
 	f.p = produce(t, cfg, "--log-level=debug", "--log-format=json", "--mail=dir:"+f.mail, "--server-keys="+serverKey, "--ops-listen=127.0.0.1:0",
-		`--wechat-apps=[{"app_id":"wx1","secret":"`+weChatSecret+`","kind":"mobile"}]`)
+		"--wechat-api="+f.standIn.URL, `--wechat-apps=[{"app_id":"wx1","secret":"`+weChatSecret+`","kind":"mobile","group":"one"},
+			{"app_id":"wx2","secret":"`+f.mini.Secret+`","kind":"mini_program","group":"one"}]`)
 	f.opsAddress = opsAddress(t, f.p)
 	return f
 }
@@ -169,14 +178,33 @@ func (f *flows) weChat() {
 	f.t.Helper()
 	const path = "/sign_in_with/wechat"
 	key := "Latchkey-Server-Key: " + serverKey
+	believed := func(uid string) members { return members{"app_id": f.mobile.ID, "uid": uid} }
 	for range 2 { // a new user, and a known one
-		f.token(f.p.signedIn(f.t, path, members{"uid": "flows-openid"}, key))
+		f.token(f.p.signedIn(f.t, path, believed("flows-openid"), key))
 	}
-	f.p.call(f.t, http.StatusUnauthorized, "POST", path, members{"uid": "flows-openid"})
-	f.p.call(f.t, http.StatusUnauthorized, "POST", path, members{"uid": "flows-openid"}, "Latchkey-Server-Key: "+f.secret("wrong server key", serverKey+"x"))
+	f.p.call(f.t, http.StatusUnauthorized, "POST", path, believed("flows-openid"))
+	f.p.call(f.t, http.StatusUnauthorized, "POST", path, believed("flows-openid"), "Latchkey-Server-Key: "+f.secret("wrong server key", serverKey+"x"))
 	guest := f.token(f.p.guest(f.t))
-	f.p.call(f.t, http.StatusConflict, "POST", path, members{"uid": "flows-openid"}, key, bearer(guest))
-	f.token(f.p.signedIn(f.t, path, members{"uid": "flows-openid-2"}, key, bearer(guest)))
+	f.p.call(f.t, http.StatusConflict, "POST", path, believed("flows-openid"), key, bearer(guest))
+	f.token(f.p.signedIn(f.t, path, believed("flows-openid-2"), key, bearer(guest)))
+
+	person := f.standIn.AddPerson(wechattest.Person{PhoneNumber: "13800138000"})
+	code := func() string { return f.secret("WeChat code", f.standIn.Code(f.mini, person)) }
+	phoneCode := f.secret("WeChat phone code", f.standIn.PhoneCode(f.mini, person))
+	used := members{"app_id": f.mini.ID, "code": code(), "phone_code": phoneCode}
+	token := f.token(f.p.signedIn(f.t, path, used))
+	f.p.call(f.t, http.StatusUnauthorized, "POST", path, used)
+	access := f.secret("WeChat access token", f.standIn.UserToken(f.mobile, person))
+	f.token(f.p.signedIn(f.t, path, members{"app_id": f.mobile.ID, "uid": f.standIn.OpenID(f.mobile, person), "access_token": access}))
+	f.p.call(f.t, http.StatusUnauthorized, "POST", path, members{"app_id": f.mobile.ID, "uid": "flows-other", "access_token": access})
+	f.p.call(f.t, http.StatusOK, "POST", "/user/identities/wechat", members{"app_id": f.mini.ID, "code": code()}, bearer(token))
+	for _, mode := range []wechattest.Mode{wechattest.Errcode(40125), wechattest.HTML, wechattest.ResetBody, wechattest.Status500} {
+		f.standIn.FailTimes("", mode, 1)
+		if a, err := f.p.do("POST", path, members{"app_id": f.mini.ID, "code": code()}); err != nil || a.status < 500 {
+			f.t.Errorf("%s: got %d and %v, want 502 or 503", mode, a.status, err)
+		}
+	}
+	f.secret("app's access token", f.standIn.AppToken(f.mini))
 }
 
 func (f *flows) resets() {

@@ -20,6 +20,8 @@ import (
 	"github.com/ideaegg/latchkey/internal/passhash"
 	"github.com/ideaegg/latchkey/internal/passlist"
 	"github.com/ideaegg/latchkey/internal/web"
+	"github.com/ideaegg/latchkey/internal/wechatapi"
+	"github.com/ideaegg/latchkey/wechat"
 )
 
 // drainTime is how long requests under way may take after SIGTERM.
@@ -77,9 +79,13 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 	}
 	defer func() { _ = hasher.Close() }()
 
+	weChat, err := newWeChat(cfg)
+	if err != nil {
+		return err
+	}
 	waker := mail.NewWaker()
 	service, err := auth.New(auth.Config{
-		Store: store, Cache: cache, Hasher: hasher, Mailer: waker, Logger: logger, Now: time.Now,
+		Store: store, Identities: store, Cache: cache, Hasher: hasher, Mailer: waker, WeChat: weChat, Logger: logger, Now: time.Now,
 		PublicURL:         cfg.PublicURL,
 		PlaceholderDomain: cfg.PlaceholderEmailDomain,
 		PasswordMinLength: cfg.PasswordMinLength,
@@ -88,7 +94,7 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 		SessionMaxAge:     cfg.SessionMaxAge,
 		GuestIdle:         cfg.GuestIdle,
 		NotifyNewDevice:   cfg.NotifyNewDevice,
-		WeChatApps:        wechatAppIDs(cfg),
+		WeChatApps:        weChatApps(cfg),
 		BelieveBareUID:    cfg.Dev,
 	})
 	if err != nil {
@@ -226,12 +232,27 @@ func commonPassword(cfg config.Settings) func(string) bool {
 	return passlist.Contains
 }
 
-func wechatAppIDs(cfg config.Settings) []string {
-	var ids []string
-	for _, app := range cfg.WeChatApps {
-		ids = append(ids, app.AppID)
+// newWeChat returns how the rules ask WeChat.
+func newWeChat(cfg config.Settings) (*wechatapi.Adapter, error) {
+	client, err := wechat.New(wechat.Config{BaseURL: cfg.WeChatAPI})
+	if err != nil {
+		return nil, fmt.Errorf("--wechat-api: %w", err)
 	}
-	return ids
+	var apps []wechat.App
+	for _, app := range cfg.WeChatApps {
+		apps = append(apps, wechat.App{
+			ID: wechat.AppID(app.AppID), Secret: wechat.AppSecret(app.Secret.Reveal()), Kind: wechat.Kind(app.Kind),
+		})
+	}
+	return wechatapi.New(client, apps), nil
+}
+
+func weChatApps(cfg config.Settings) []auth.WeChatApp {
+	var apps []auth.WeChatApp
+	for _, app := range cfg.WeChatApps {
+		apps = append(apps, auth.WeChatApp{ID: app.AppID, Group: app.Group})
+	}
+	return apps
 }
 
 func reveal(secrets []config.Secret) []string {

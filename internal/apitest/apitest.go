@@ -23,6 +23,9 @@ import (
 	"github.com/ideaegg/latchkey/internal/passhash"
 	"github.com/ideaegg/latchkey/internal/sqlstore"
 	"github.com/ideaegg/latchkey/internal/web"
+	"github.com/ideaegg/latchkey/internal/wechatapi"
+	"github.com/ideaegg/latchkey/internal/wechattest"
+	"github.com/ideaegg/latchkey/wechat"
 )
 
 // What a Server has unless its Options say otherwise.
@@ -44,7 +47,10 @@ type Options struct {
 	BasePath       string
 	TrustedProxies []netip.Prefix
 	ServerKeys     []string
-	WeChatApps     []string // ids
+	// WeChat, if not nil, is asked by the service, which has all its apps.
+	WeChat *wechattest.Server
+	// WeChatApps are what the service has when there is no WeChat that could be asked.
+	WeChatApps []auth.WeChatApp
 
 	PasswordMinLength int
 	CommonPassword    func(normalized string) bool // nil: no list
@@ -136,8 +142,9 @@ func Start(t testing.TB, db sqlstore.Config, o Options) *Server {
 	if o.Store != nil {
 		store = o.Store(store)
 	}
+	weChat, apps := o.weChat(t)
 	s.Service, err = auth.New(auth.Config{
-		Store: store, Cache: cache, Hasher: s.Hasher, Mailer: s.waker, Logger: logger, Now: s.Clock.Now,
+		Store: store, Identities: s.Store, WeChat: weChat, WeChatApps: apps, Cache: cache, Hasher: s.Hasher, Mailer: s.waker, Logger: logger, Now: s.Clock.Now,
 		PublicURL:         o.PublicURL,
 		PlaceholderDomain: dbtest.PlaceholderDomain,
 		PasswordMinLength: o.PasswordMinLength,
@@ -145,7 +152,6 @@ func Start(t testing.TB, db sqlstore.Config, o Options) *Server {
 		SessionIdle:       o.SessionIdle,
 		SessionMaxAge:     o.SessionMaxAge,
 		GuestIdle:         o.GuestIdle,
-		WeChatApps:        o.WeChatApps,
 		BelieveBareUID:    o.BelieveBareUID,
 	})
 	if err != nil {
@@ -204,6 +210,27 @@ func (o *Options) setDefaults() {
 	if o.Hash.MaxWait == 0 {
 		o.Hash.MaxWait = 20 * time.Second // a busy machine is no fault of the service
 	}
+}
+
+// weChat returns how the service asks WeChat, and which apps it has.
+func (o *Options) weChat(t testing.TB) (auth.WeChat, []auth.WeChatApp) {
+	t.Helper()
+	base := "http://127.0.0.1:1" // nobody answers there
+	apps := o.WeChatApps
+	var known []wechat.App
+	if o.WeChat != nil {
+		base = o.WeChat.URL
+		for _, app := range o.WeChat.Apps() {
+			apps = append(apps, auth.WeChatApp{ID: app.ID, Group: app.Group})
+			known = append(known, wechat.App{ID: wechat.AppID(app.ID), Secret: wechat.AppSecret(app.Secret), Kind: wechat.Kind(app.Kind)})
+		}
+	}
+	client, err := wechat.New(wechat.Config{BaseURL: base})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.CloseIdleConnections)
+	return wechatapi.New(client, known), apps
 }
 
 // run sends mail and follows other nodes' changes until the test ends. The Service's own periodic work is left to CleanUp

@@ -130,7 +130,7 @@ func (s *Server) learnFromRequest(body []byte) {
 	if json.Unmarshal(body, &members) != nil {
 		return
 	}
-	for _, name := range []string{"password", "password_confirmation", "current_password", "token", "code"} {
+	for _, name := range []string{"password", "password_confirmation", "current_password", "token", "code", "access_token", "phone_code"} {
 		if secret, ok := members[name].(string); ok {
 			s.log.forbid(secret)
 		}

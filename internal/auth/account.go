@@ -39,11 +39,19 @@ type NewPassword struct {
 	PasswordConfirmation string
 }
 
-// ChangePassword replaces the password, ends every session, the current one too, and returns a new one. It returns a
-// *ValidationError, on the current password if that is wrong or there is none to compare with.
+// ChangePassword replaces the password, ends every session, the current one too, and returns a new one. A user without a
+// password sets the first one within 10 minutes of signing in through WeChat (ErrForbidden later); guests sign up
+// instead (ErrGuest). It returns a *ValidationError, on the current password if that is missing or wrong.
 func (s *Service) ChangePassword(ctx context.Context, c Current, in NewPassword, origin Origin) (SignedIn, error) {
+	_, current, err := s.cfg.Store.FindUser(ctx, c.User.ID)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return SignedIn{}, ErrUnauthorized
+	case err != nil:
+		return SignedIn{}, fmt.Errorf("find user: %w", err)
+	}
 	var f faults
-	if in.Current == "" {
+	if in.Current == "" && current != "" {
 		f.add(FieldCurrentPassword, Required)
 	}
 	password := s.checkNewPassword(&f, in.Password, in.PasswordConfirmation)
@@ -54,7 +62,15 @@ func (s *Service) ChangePassword(ctx context.Context, c Current, in NewPassword,
 	if err := f.err(); err != nil {
 		return SignedIn{}, err
 	}
-	verified, err := s.verifyCurrentPassword(ctx, c, in.Current, origin)
+	var verified PasswordHash
+	switch {
+	case in.Current != "":
+		verified, err = s.verifyCurrentPassword(ctx, c, in.Current, origin)
+	case c.User.Guest:
+		err = ErrGuest
+	default:
+		verified, err = s.provePresence(ctx, c, "", origin)
+	}
 	if err != nil {
 		return SignedIn{}, err
 	}

@@ -2,7 +2,9 @@ package auth
 
 import (
 	"errors"
+	"fmt"
 	"strings"
+	"time"
 
 	"github.com/ideaegg/latchkey/internal/passhash"
 )
@@ -14,12 +16,26 @@ var (
 	// ErrInvalidCredentials says that the caller did not prove who they are. It is the same error after the same work
 	// for an unknown login, a wrong password, an account without a password and a disabled account.
 	ErrInvalidCredentials = errors.New("invalid credentials")
+	// ErrUnproven is the ErrInvalidCredentials of a WeChat sign-in.
+	ErrUnproven = fmt.Errorf("%w: nothing proves the WeChat account", ErrInvalidCredentials)
 	// ErrUnauthorized says that a session token is malformed, unknown, expired or revoked; which of these is never said.
 	ErrUnauthorized = errors.New("unauthorized")
 	// ErrForbidden says that the session is genuine but too old for what was asked: sign in again first.
 	ErrForbidden = errors.New("forbidden")
 	// ErrIdentityTaken says that the identity belongs to another user.
 	ErrIdentityTaken = errors.New("identity belongs to another user")
+	// ErrHasIdentity says that the user has another subject in the same app or group.
+	ErrHasIdentity = errors.New("user has another identity in this app")
+	// ErrLastWayIn says that the user could not sign in any more.
+	ErrLastWayIn = errors.New("it is the only way to sign in")
+	// ErrGuest says that guests cannot do this before they are users.
+	ErrGuest = errors.New("not for guests")
+	// ErrBlocked says that WeChat holds the person to be so risky that it does not let them sign in.
+	ErrBlocked = errors.New("person is blocked by WeChat")
+	// ErrSnapshotUser says that WeChat made the person up, to show a page without asking anybody.
+	ErrSnapshotUser = errors.New("snapshot user")
+	// ErrUpstream says that a service which was asked gave no usable answer, or that only the operator can put it right.
+	ErrUpstream = errors.New("upstream failed")
 	// ErrTokenInvalid says that a one-time token or code is unknown, used, expired, or was issued for something else.
 	ErrTokenInvalid = errors.New("one-time token is not valid")
 	// ErrChanged says that a row was changed or deleted by somebody else since the caller read it. Nothing was written.
@@ -38,6 +54,16 @@ type OverloadedError = passhash.OverloadedError
 
 // ErrHashUnavailable says that the hash was lost with the process that computed it. Nothing was written.
 var ErrHashUnavailable = passhash.ErrUnavailable
+
+// UpstreamBusyError says that a service which must be asked cannot be reached or has too much to do.
+type UpstreamBusyError struct {
+	RetryAfter time.Duration // 0: soon
+	Cause      error
+}
+
+func (e *UpstreamBusyError) Error() string { return "upstream is busy: " + e.Cause.Error() }
+
+func (e *UpstreamBusyError) Unwrap() error { return e.Cause }
 
 // TakenError says which unique names of a user are taken already. Nothing was written.
 type TakenError struct {
@@ -79,6 +105,8 @@ const (
 	FieldLogin                Field = "login"
 	FieldUID                  Field = "uid"
 	FieldAppID                Field = "app_id"
+	FieldUnionID              Field = "unionid"
+	FieldPhoneCode            Field = "phone_code"
 	FieldToken                Field = "token"
 	FieldOneTimeCode          Field = "code"
 )

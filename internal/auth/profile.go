@@ -20,6 +20,8 @@ type Profile struct {
 	Fullname    string
 	Avatar      string
 	PhoneNumber string
+	// PhoneNumberVerified says that somebody other than the person vouches for the number.
+	PhoneNumberVerified bool
 }
 
 func (p Profile) check(f *faults) {

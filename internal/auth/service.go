@@ -30,14 +30,16 @@ type Mailer interface {
 	Wake()
 }
 
-// Config is what a Service needs. Store, Cache, Hasher, Mailer, PublicURL, PlaceholderDomain and Now are required.
+// Config is what a Service needs. Store, Identities, Cache, Hasher, Mailer, PublicURL, PlaceholderDomain and Now are required.
 type Config struct {
-	Store  Store
-	Cache  *SessionCache // the one that Store invalidates
-	Hasher *passhash.Hasher
-	Mailer Mailer
-	Logger *slog.Logger // nil: slog.Default
-	Now    func() time.Time
+	Store      Store
+	Identities Identities    // of the same database
+	Cache      *SessionCache // the one that Store invalidates
+	Hasher     *passhash.Hasher
+	Mailer     Mailer
+	WeChat     WeChat       // required with WeChatApps
+	Logger     *slog.Logger // nil: slog.Default
+	Now        func() time.Time
 
 	PublicURL         string                       // base of every mailed link, without trailing slash
 	PlaceholderDomain string                       // of generated addresses; nobody can sign up under it
@@ -50,8 +52,7 @@ type Config struct {
 
 	// NotifyNewDevice mails users when they sign in on a device that was not seen before.
 	NotifyNewDevice bool
-	// WeChatApps are the ids of the configured apps.
-	WeChatApps []string
+	WeChatApps      []WeChatApp
 	// BelieveBareUID lets anybody sign in as any openid. For development only.
 	BelieveBareUID bool
 }
@@ -68,12 +69,16 @@ func New(cfg Config) (*Service, error) {
 	switch {
 	case cfg.Store == nil:
 		return nil, errors.New("auth: no Store")
+	case cfg.Identities == nil:
+		return nil, errors.New("auth: no Identities")
 	case cfg.Cache == nil:
 		return nil, errors.New("auth: no Cache")
 	case cfg.Hasher == nil:
 		return nil, errors.New("auth: no Hasher")
 	case cfg.Mailer == nil:
 		return nil, errors.New("auth: no Mailer")
+	case cfg.WeChat == nil && len(cfg.WeChatApps) > 0:
+		return nil, errors.New("auth: no WeChat")
 	case cfg.Now == nil:
 		return nil, errors.New("auth: no Now")
 	case cfg.PublicURL == "":

@@ -11,8 +11,8 @@ import (
 // Every method returns ErrUnavailable (wrapped) when the database cannot be reached or cannot write; a write may then
 // have happened all the same. Deleted users are absent to every method.
 type Store interface {
-	// CreateUser creates the user with its first session, its identity if any, and its mail if any. It returns a
-	// *TakenError if the name or address is taken (of concurrent callers exactly one succeeds), ErrIdentityTaken if the
+	// CreateUser creates the user with its first session, its identities and its mail if any. It returns a
+	// *TakenError if the name or address is taken (of concurrent callers exactly one succeeds), ErrIdentityTaken if an
 	// identity has a user, ErrSessionIDTaken.
 	CreateUser(context.Context, NewUser) (User, error)
 	// UpgradeGuest turns the guest into a full user in place, ends the guest's sessions and creates a new one.
@@ -37,8 +37,8 @@ type Store interface {
 	RevokeSession(context.Context, UserID, SessionID) error
 	// RevokeOtherSessions ends all sessions of the user but one.
 	RevokeOtherSessions(ctx context.Context, user UserID, keep SessionID) error
-	// ChangePassword replaces the password, ends every session and outstanding reset, and creates a new session.
-	// It returns ErrChanged if the password is not the one that was verified, or the user is not active; ErrSessionIDTaken.
+	// ChangePassword replaces the password, ends every session and outstanding reset, and creates a new session. It returns
+	// ErrChanged if the password is not the one that was verified, or the user is a guest or not active; ErrSessionIDTaken.
 	ChangePassword(context.Context, PasswordChange) (User, error)
 	// UpdateProfile changes the members that are given and returns the user; ErrNotFound if there is none that is active.
 	UpdateProfile(context.Context, UserID, ProfileChange) (User, error)
@@ -88,7 +88,7 @@ type NewUser struct {
 	Profile
 	PasswordHash PasswordHash // "": none
 	Guest        bool
-	Identity     *Identity
+	Identities   []Identity
 	Language     Language
 	Now          time.Time
 	Session      Session        // UserID is set by the store
@@ -102,7 +102,7 @@ type GuestUpgrade struct {
 	Email        *Email // nil: stays generated
 	Profile             // a guest whose fullname is still the old username gets the new one
 	PasswordHash PasswordHash
-	Identity     *Identity
+	Identities   []Identity
 	Now          time.Time
 	Session      Session
 	Mail         *OutboxMessage // nil: none
@@ -135,10 +135,10 @@ type SessionUse struct {
 	ExpiresAt time.Time
 }
 
-// PasswordChange is a new password of a user who gave the current one.
+// PasswordChange is a new password of a user who gave the current one, or has none.
 type PasswordChange struct {
 	UserID   UserID
-	Verified PasswordHash
+	Verified PasswordHash // "": there was none
 	New      PasswordHash
 	Now      time.Time
 	Session  Session

@@ -182,6 +182,28 @@ func (OneTimeCode) MarshalText() ([]byte, error) { return []byte(redacted), nil 
 // Reveal returns the code for the message that carries it.
 func (c OneTimeCode) Reveal() string { return string(c) }
 
+// WeChatCode is what WeChat gave to an app on a device to prove the person there. It prints as [redacted].
+type WeChatCode string
+
+// Format and MarshalText keep the value out of messages, logs and JSON.
+func (WeChatCode) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, redacted) }
+
+func (WeChatCode) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// Reveal returns the code for WeChat.
+func (c WeChatCode) Reveal() string { return string(c) }
+
+// WeChatAccessToken is a person's access token in one app. It prints as [redacted].
+type WeChatAccessToken string
+
+// Format and MarshalText keep the value out of messages, logs and JSON.
+func (WeChatAccessToken) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, redacted) }
+
+func (WeChatAccessToken) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// Reveal returns the token for WeChat.
+func (t WeChatAccessToken) Reveal() string { return string(t) }
+
 func newOneTimeCode() OneTimeCode {
 	var b [8]byte
 	for {

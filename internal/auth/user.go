@@ -30,6 +30,8 @@ type User struct {
 	Fullname       string
 	Avatar         string // empty when unknown
 	PhoneNumber    string // empty when unknown
+	// PhoneNumberVerified says that WeChat told the number, and the user has not changed it since.
+	PhoneNumberVerified bool
 	// Guest says that the user has neither credential nor identity: only the session that was made with it.
 	Guest     bool
 	Status    Status
@@ -46,13 +48,6 @@ type Session struct {
 	LastUsedAt time.Time // at most a minute old while the device is in use
 	ExpiresAt  time.Time // moves on with LastUsedAt
 	Origin     Origin
-}
-
-// Identity is a name that an outside service has for a user.
-type Identity struct {
-	Provider string // "wechat"
-	AppID    string // the app that the subject is a name in; empty when no app is configured
-	Subject  string // WeChat's openid
 }
 
 // Origin is where a request came from. All of it is hearsay but the address.

@@ -46,10 +46,10 @@ func (s *Service) RequestVerification(ctx context.Context, c Current, origin Ori
 
 // RequestEmailChange mails a link and a code to the new address; the user's address changes once either is confirmed.
 // It needs the current password or, of users without one, a sign-in within the last 10 minutes (else ErrForbidden).
-// Guests have nothing to prove themselves with later: ErrForbidden. It returns a *ValidationError.
+// Guests have nothing to prove themselves with later: ErrGuest. It returns a *ValidationError.
 func (s *Service) RequestEmailChange(ctx context.Context, c Current, address, currentPassword string, origin Origin) error {
 	if c.User.Guest {
-		return ErrForbidden
+		return ErrGuest
 	}
 	var f faults
 	email, code := parseEmail(address)

@@ -4,90 +4,201 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"strings"
+	"time"
 )
 
 const (
 	wechatProvider = "wechat"
 	maxOpenID      = 128
+	// groupPrefix stands before the name of a group where an app's id stands otherwise; ids of apps have no colon.
+	groupPrefix = "group:"
+	// wechatTime bounds all calls to WeChat of one request, so that its answer is there within 5 s.
+	wechatTime = 4500 * time.Millisecond
+	// wechatNoName is what WeChat shows in the place of a nickname that a person keeps to themselves.
+	wechatNoName = "微信用户"
 )
 
-// WeChatSignIn is what a WeChat sign-in gives. Profile, Username and Email matter only the first time.
-type WeChatSignIn struct {
-	UID      string // the openid
-	AppID    string // which app the openid is a name in; may be empty while at most one is configured
-	Username string
-	Email    string
-	Profile
-	// FromTrustedBackend says that the caller is a backend that proved itself and did the exchange with WeChat.
-	FromTrustedBackend bool
+// WeChat asks WeChat who somebody is. Its errors are ErrInvalidCredentials for a code or token that proves nobody in the
+// app, ErrBlocked for a person whom WeChat holds to be risky, ErrSnapshotUser for one that it made up, ErrUpstream
+// (wrapped) for an answer that makes no sense or that only the operator can put right, and *UpstreamBusyError.
+type WeChat interface {
+	// ExchangeCode exchanges the code that the app got on a device. Each code works once. The unionid may be empty.
+	ExchangeCode(ctx context.Context, appID string, code WeChatCode) (openID, unionID string, err error)
+	// VerifyAccessToken returns nil if the token is one of the person with this openid. It says nothing of the app, but
+	// that mini programs have no such tokens: ErrInvalidCredentials.
+	VerifyAccessToken(ctx context.Context, appID, openID string, token WeChatAccessToken) error
+	// PhoneNumber exchanges the phone code of a mini program for the number, in the form +8613800138000, that the person
+	// with this openid chose to show; ErrInvalidCredentials if it is of somebody else, used or old.
+	PhoneNumber(ctx context.Context, appID, openID string, code WeChatCode) (string, error)
 }
 
-// SignInWithWeChat signs in the user that a WeChat openid belongs to, and creates one the first time; if guest is not
-// nil, that guest becomes the user and keeps the id. An openid is a name, not a secret: without a proof it returns
-// ErrInvalidCredentials. It returns ErrIdentityTaken if a guest's upgrade meets an openid that has a user; a
-// *ValidationError for a taken name or address, never a link to the other account.
-func (s *Service) SignInWithWeChat(ctx context.Context, in WeChatSignIn, guest *Current, origin Origin) (SignedIn, error) {
-	if in.UID == "" && (in.FromTrustedBackend || s.cfg.BelieveBareUID) {
-		return SignedIn{}, invalid(FieldUID, Required)
-	}
-	if !in.FromTrustedBackend && !s.cfg.BelieveBareUID {
-		return SignedIn{}, ErrInvalidCredentials
-	}
-	if !isOpenID(in.UID) {
-		return SignedIn{}, invalid(FieldUID, Invalid)
-	}
-	appID, err := s.wechatApp(in.AppID)
+// WeChatApp is a configured app.
+type WeChatApp struct {
+	ID    string
+	Group string // apps with one group share unionids; empty: shares with none
+}
+
+// WeChatProof is what a caller shows to be somebody in an app. An openid is a name, not a secret, so one of these must be
+// there: Code, UID with AccessToken, or UID from a trusted backend.
+type WeChatProof struct {
+	AppID       string // may be empty while at most one app is configured
+	UID         string // the openid; with Code it must be the one that WeChat tells
+	Code        WeChatCode
+	AccessToken WeChatAccessToken
+	PhoneCode   WeChatCode // sets a verified phone number; of mini programs
+	// FromTrustedBackend says that the caller is a backend that proved itself and did the exchange with WeChat.
+	FromTrustedBackend bool
+	UnionID            string // believed of trusted backends alone
+}
+
+// WeChatPerson is somebody who proved to be the person with this openid in this app.
+type WeChatPerson struct {
+	AppID       string
+	OpenID      string
+	UnionID     string // empty if WeChat told none
+	PhoneNumber string // verified by WeChat; empty if none was asked for
+}
+
+// WeChatProfile is what a new user starts with. It counts the first time alone, and links to nobody.
+type WeChatProfile struct {
+	Username string // empty: generated
+	Email    string // empty: generated
+	Profile
+}
+
+// SignInWithWeChat signs in the user that a WeChat account belongs to, and creates one the first time; if guest is not
+// nil, that guest becomes the user and keeps the id. Without a proof it returns ErrUnproven; ErrIdentityTaken if a
+// guest's upgrade meets an account that has a user; a *ValidationError for a taken name or address, never a link to the
+// other account; and the errors of WeChat.
+func (s *Service) SignInWithWeChat(ctx context.Context, proof WeChatProof, profile WeChatProfile, guest *Current, origin Origin) (SignedIn, error) {
+	person, err := s.proveWeChat(ctx, proof)
 	if err != nil {
 		return SignedIn{}, err
 	}
-	identity := Identity{Provider: wechatProvider, AppID: appID, Subject: in.UID}
-	upgrading := guest != nil && guest.User.Guest
-
-	// Two first sign-ins of one openid at once: the loser of the race finds the winner's user the second time round.
-	for attempt := 0; ; attempt++ {
-		user, err := s.cfg.Store.FindIdentity(ctx, identity)
-		switch {
-		case err == nil && upgrading:
-			return SignedIn{}, ErrIdentityTaken
-		case err == nil:
-			signedIn, err := s.signInAs(ctx, SignIn{UserID: user.ID}, user.Guest, origin)
-			if errors.Is(err, ErrChanged) { // disabled
-				return SignedIn{}, ErrInvalidCredentials
-			}
-			return signedIn, err
-		case !errors.Is(err, ErrNotFound):
-			return SignedIn{}, fmt.Errorf("find identity: %w", err)
-		}
-		var signedIn SignedIn
-		if upgrading {
-			signedIn, err = s.upgradeWithWeChat(ctx, in, identity, guest.User, origin)
-		} else {
-			signedIn, err = s.signUpWithWeChat(ctx, in, identity, origin)
-		}
-		if errors.Is(err, ErrIdentityTaken) && attempt < 3 {
-			continue
-		}
-		return signedIn, err
-	}
+	return s.signInPerson(ctx, person, profile, guest, origin)
 }
 
-// wechatApp returns the id of the app that an openid is a name in.
-func (s *Service) wechatApp(id string) (string, error) {
+// proveWeChat returns who the proof is of. Nothing is read or written but at WeChat.
+func (s *Service) proveWeChat(ctx context.Context, p WeChatProof) (WeChatPerson, error) {
+	ctx, cancel := context.WithTimeout(ctx, wechatTime)
+	defer cancel()
+	person, err := s.askWeChat(ctx, p)
+	if errors.Is(err, ErrInvalidCredentials) {
+		err = fmt.Errorf("%w: %w", ErrUnproven, err)
+	}
+	return person, err
+}
+
+func (s *Service) askWeChat(ctx context.Context, p WeChatProof) (WeChatPerson, error) {
+	if p.Code != "" && len(s.cfg.WeChatApps) > 0 {
+		return s.proveByCode(ctx, p)
+	}
+	byToken := p.AccessToken != "" && len(s.cfg.WeChatApps) > 0
+	believed := p.FromTrustedBackend || s.cfg.BelieveBareUID
 	switch {
-	case id == "" && len(s.cfg.WeChatApps) == 0:
-		return "", nil
-	case id == "" && len(s.cfg.WeChatApps) == 1:
-		return s.cfg.WeChatApps[0], nil
-	case id == "":
-		return "", invalid(FieldAppID, Required)
-	case !slices.Contains(s.cfg.WeChatApps, id):
-		return "", invalid(FieldAppID, Unsupported)
+	case !believed && (!byToken || p.UID == ""):
+		return WeChatPerson{}, ErrInvalidCredentials
+	case p.UID == "":
+		return WeChatPerson{}, invalid(FieldUID, Required)
+	case !isOpenID(p.UID):
+		return WeChatPerson{}, invalid(FieldUID, Invalid)
 	}
-	return id, nil
+	app, err := s.wechatApp(p.AppID)
+	if err != nil {
+		return WeChatPerson{}, err
+	}
+	person := WeChatPerson{AppID: app.ID, OpenID: p.UID}
+	if p.FromTrustedBackend && p.UnionID != "" {
+		if !isOpenID(p.UnionID) {
+			return WeChatPerson{}, invalid(FieldUnionID, Invalid)
+		}
+		person.UnionID = p.UnionID
+	}
+	if byToken && !p.FromTrustedBackend {
+		if err := s.cfg.WeChat.VerifyAccessToken(ctx, app.ID, p.UID, p.AccessToken); err != nil {
+			return WeChatPerson{}, fmt.Errorf("verify WeChat access token: %w", err)
+		}
+	}
+	return s.withPhoneNumber(ctx, person, p.PhoneCode)
 }
 
-// isOpenID says whether s could be an openid: letters, digits, "_" and "-".
+func (s *Service) proveByCode(ctx context.Context, p WeChatProof) (WeChatPerson, error) {
+	app, err := s.wechatApp(p.AppID)
+	if err != nil {
+		return WeChatPerson{}, err
+	}
+	openID, unionID, err := s.cfg.WeChat.ExchangeCode(ctx, app.ID, p.Code)
+	switch {
+	case err != nil:
+		return WeChatPerson{}, fmt.Errorf("exchange WeChat code: %w", err)
+	case p.UID != "" && p.UID != openID:
+		return WeChatPerson{}, ErrInvalidCredentials
+	}
+	return s.withPhoneNumber(ctx, WeChatPerson{AppID: app.ID, OpenID: openID, UnionID: unionID}, p.PhoneCode)
+}
+
+// withPhoneNumber adds the number that the code stands for. A code that is of somebody else is a fault of that member:
+// who the person is, is proved already.
+func (s *Service) withPhoneNumber(ctx context.Context, person WeChatPerson, code WeChatCode) (WeChatPerson, error) {
+	if code == "" {
+		return person, nil
+	}
+	if len(s.cfg.WeChatApps) == 0 {
+		return WeChatPerson{}, invalid(FieldPhoneCode, Unsupported)
+	}
+	number, err := s.cfg.WeChat.PhoneNumber(ctx, person.AppID, person.OpenID, code)
+	switch {
+	case errors.Is(err, ErrInvalidCredentials):
+		return WeChatPerson{}, invalid(FieldPhoneCode, Invalid)
+	case err != nil:
+		return WeChatPerson{}, fmt.Errorf("ask WeChat for a phone number: %w", err)
+	}
+	person.PhoneNumber = number
+	return person, nil
+}
+
+// wechatApp returns the app that an openid is a name in; the zero one if none is configured.
+func (s *Service) wechatApp(id string) (WeChatApp, error) {
+	apps := s.cfg.WeChatApps
+	switch {
+	case id == "" && len(apps) == 0:
+		return WeChatApp{}, nil
+	case id == "" && len(apps) == 1:
+		return apps[0], nil
+	case id == "":
+		return WeChatApp{}, invalid(FieldAppID, Required)
+	}
+	for _, app := range apps {
+		if app.ID == id {
+			return app, nil
+		}
+	}
+	return WeChatApp{}, invalid(FieldAppID, Unsupported)
+}
+
+// group returns the group of an app, "" if it has none or is not configured any more.
+func (s *Service) group(appID string) string {
+	for _, app := range s.cfg.WeChatApps {
+		if app.ID == appID {
+			return app.Group
+		}
+	}
+	return ""
+}
+
+func isGroup(appID string) bool { return strings.HasPrefix(appID, groupPrefix) }
+
+// identities returns the names that the person is known by: in the app, and in its group if WeChat told a unionid.
+func (s *Service) identities(p WeChatPerson) []Identity {
+	list := []Identity{{Provider: wechatProvider, AppID: p.AppID, Subject: p.OpenID}}
+	if group := s.group(p.AppID); group != "" && p.UnionID != "" {
+		list = append(list, Identity{Provider: wechatProvider, AppID: groupPrefix + group, Subject: p.UnionID})
+	}
+	return list
+}
+
+// isOpenID says whether s could be an openid or a unionid: letters, digits, "_" and "-".
 func isOpenID(s string) bool {
 	if s == "" || len(s) > maxOpenID {
 		return false
@@ -100,8 +211,91 @@ func isOpenID(s string) bool {
 	return true
 }
 
-// checkNewWeChatUser judges the profile of a first sign-in. A username or address that is not given comes back empty.
-func (s *Service) checkNewWeChatUser(in WeChatSignIn, currentName string) (username string, email *Email, err error) {
+// signInPerson signs in the user that the person is, and creates one the first time.
+func (s *Service) signInPerson(ctx context.Context, person WeChatPerson, profile WeChatProfile, guest *Current, origin Origin) (SignedIn, error) {
+	upgrading := guest != nil && guest.User.Guest
+	// Two first sign-ins of one person at once: the loser of the race finds the winner's user the second time round.
+	for attempt := 0; ; attempt++ {
+		var signedIn SignedIn
+		user, missing, err := s.findPerson(ctx, person)
+		switch {
+		case err == nil && upgrading:
+			return SignedIn{}, ErrIdentityTaken
+		case err == nil:
+			signedIn, err = s.signInOwner(ctx, user, person, missing, origin)
+		case !errors.Is(err, ErrNotFound):
+			return SignedIn{}, fmt.Errorf("find identity: %w", err)
+		case upgrading:
+			signedIn, err = s.upgradeWithWeChat(ctx, person, profile, guest.User, origin)
+		default:
+			signedIn, err = s.signUpWithWeChat(ctx, person, profile, origin)
+		}
+		if errors.Is(err, ErrIdentityTaken) && attempt < 3 {
+			continue
+		}
+		return signedIn, err
+	}
+}
+
+// findPerson returns the user that the person is, with those of the person's identities that are nobody's yet, or
+// ErrNotFound. When openid and unionid lead to two users, the openid's is the one: nothing is merged without being asked.
+func (s *Service) findPerson(ctx context.Context, person WeChatPerson) (user User, missing []Identity, err error) {
+	found := false
+	for _, identity := range s.identities(person) {
+		owner, err := s.cfg.Store.FindIdentity(ctx, identity)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			missing = append(missing, identity)
+		case err != nil:
+			return User{}, nil, err
+		case !found:
+			user, found = owner, true
+		case owner.ID != user.ID:
+			s.cfg.Logger.Warn("one WeChat account has two users; latchkey user merge can make them one",
+				"openid_user", user.ID, "unionid_user", owner.ID)
+		}
+	}
+	if !found {
+		return User{}, nil, ErrNotFound
+	}
+	return user, missing, nil
+}
+
+// signInOwner signs in a user that the person is known to be, by those identities that are not missing.
+func (s *Service) signInOwner(ctx context.Context, user User, person WeChatPerson, missing []Identity, origin Origin) (SignedIn, error) {
+	now := s.cfg.Now().UTC()
+	var err error
+	if len(missing) > 0 {
+		err = s.cfg.Identities.AttachIdentities(ctx, user.ID, missing, now)
+		if errors.Is(err, ErrHasIdentity) { // another WeChat account of the user is linked there: this one is proved all the same
+			err = nil
+		}
+	}
+	if err == nil {
+		err = s.setPhoneNumber(ctx, user.ID, person, now)
+	}
+	var signedIn SignedIn
+	if err == nil {
+		signedIn, err = s.signInAs(ctx, SignIn{UserID: user.ID}, user.Guest, origin)
+	}
+	if errors.Is(err, ErrChanged) { // disabled
+		return SignedIn{}, ErrUnproven
+	}
+	return signedIn, err
+}
+
+func (s *Service) setPhoneNumber(ctx context.Context, user UserID, person WeChatPerson, now time.Time) error {
+	if person.PhoneNumber == "" {
+		return nil
+	}
+	if err := s.cfg.Identities.SetVerifiedPhoneNumber(ctx, user, person.PhoneNumber, now); err != nil {
+		return fmt.Errorf("set phone number: %w", err)
+	}
+	return nil
+}
+
+// checkWeChatProfile judges what a first sign-in gave. A username or address that is not given comes back empty.
+func (s *Service) checkWeChatProfile(in WeChatProfile, currentName string) (username string, email *Email, err error) {
 	var f faults
 	if in.Username != "" {
 		name, fault := canonicalUsername(in.Username)
@@ -132,8 +326,21 @@ func (s *Service) checkNewWeChatUser(in WeChatSignIn, currentName string) (usern
 	return username, email, f.err()
 }
 
-func (s *Service) signUpWithWeChat(ctx context.Context, in WeChatSignIn, identity Identity, origin Origin) (SignedIn, error) {
-	username, email, err := s.checkNewWeChatUser(in, "")
+// profileOf is the profile that a person starts with: what they gave, and the number that WeChat verified.
+func profileOf(person WeChatPerson, in WeChatProfile) Profile {
+	p := in.Profile
+	if p.Fullname == wechatNoName {
+		p.Fullname = ""
+	}
+	if person.PhoneNumber != "" {
+		p.PhoneNumber, p.PhoneNumberVerified = person.PhoneNumber, true
+	}
+	return p
+}
+
+func (s *Service) signUpWithWeChat(ctx context.Context, person WeChatPerson, in WeChatProfile, origin Origin) (SignedIn, error) {
+	in.Profile = profileOf(person, in)
+	username, email, err := s.checkWeChatProfile(in, "")
 	if err != nil {
 		return SignedIn{}, err
 	}
@@ -149,7 +356,7 @@ func (s *Service) signUpWithWeChat(ctx context.Context, in WeChatSignIn, identit
 		}
 		signedIn, err := s.withSession(origin, now, false, func(session Session) (User, error) {
 			return s.cfg.Store.CreateUser(ctx, NewUser{
-				Username: name, Email: email, Profile: profile, Identity: &identity,
+				Username: name, Email: email, Profile: profile, Identities: s.identities(person),
 				Language: origin.Language, Now: now, Session: session, Mail: verificationMail(email, origin, now),
 			})
 		})
@@ -167,15 +374,16 @@ func (s *Service) signUpWithWeChat(ctx context.Context, in WeChatSignIn, identit
 	}
 }
 
-func (s *Service) upgradeWithWeChat(ctx context.Context, in WeChatSignIn, identity Identity, guest User, origin Origin) (SignedIn, error) {
-	username, email, err := s.checkNewWeChatUser(in, guest.Username)
+func (s *Service) upgradeWithWeChat(ctx context.Context, person WeChatPerson, in WeChatProfile, guest User, origin Origin) (SignedIn, error) {
+	in.Profile = profileOf(person, in)
+	username, email, err := s.checkWeChatProfile(in, guest.Username)
 	if err != nil {
 		return SignedIn{}, err
 	}
 	now := s.cfg.Now().UTC()
 	signedIn, err := s.withSession(origin, now, false, func(session Session) (User, error) {
 		return s.cfg.Store.UpgradeGuest(ctx, GuestUpgrade{
-			UserID: guest.ID, Username: username, Email: email, Profile: in.Profile, Identity: &identity,
+			UserID: guest.ID, Username: username, Email: email, Profile: in.Profile, Identities: s.identities(person),
 			Now: now, Session: session, Mail: verificationMail(email, origin, now),
 		})
 	})

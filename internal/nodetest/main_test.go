@@ -23,6 +23,7 @@ var run struct {
 	password string // of every server's superuser
 	program  func() (string, error)
 	server   func() (*server, error)
+	nodes    []*node // all that were started
 }
 
 func TestMain(m *testing.M) {

@@ -66,6 +66,7 @@ func spawnNode(t *testing.T, name, database string, args ...string) *node {
 		defer close(n.exited)
 		_ = n.cmd.Wait() // its error is in the state
 	}()
+	run.nodes = append(run.nodes, n)
 	t.Cleanup(n.cleanUp)
 	return n
 }
@@ -111,7 +112,11 @@ func (n *node) cleanUp() {
 		}
 	default:
 	}
-	n.terminate()
+	for _, other := range run.nodes {
+		if other.t == n.t {
+			other.terminate() // all of the test at once: with the race detector each takes a second to end
+		}
+	}
 	select {
 	case <-n.exited:
 		if code := n.cmd.ProcessState.ExitCode(); code != 0 && !n.killed {

@@ -149,7 +149,7 @@ func revokeMany(t *testing.T, url string, a, b api, n int) {
 		asked += w.asked
 		unavailable += w.unavailable
 	}
-	inParallel(40, n-passwords, func(i int) { revoke(list[i], time.Millisecond) })
+	inParallel(64, n-passwords, func(i int) { revoke(list[i], time.Millisecond) })
 	// Passwords are hashed in what others leave of the machine.
 	inParallel(4, passwords, func(i int) { revoke(list[n-passwords+i], 5*time.Millisecond) })
 	t.Logf("%d revocations and %d questions in %v; still accepted on the other node: p50 %v, p99 %v, at most %v",

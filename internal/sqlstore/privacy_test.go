@@ -24,7 +24,7 @@ func TestDeletionRemovesAllPersonalData(t *testing.T) {
 		n.Email = &auth.Email{Address: "Personal@example.com", Key: "personal@example.com"}
 		n.Profile = auth.Profile{Fullname: "personal name", Avatar: "personal.png", PhoneNumber: "personal number"}
 		n.PasswordHash = "$personal"
-		n.Identity = &auth.Identity{Provider: "wechat", Subject: "personal openid"}
+		n.Identities = []auth.Identity{{Provider: "wechat", Subject: "personal openid"}}
 		n.Session.Origin = auth.Origin{Address: netip.MustParseAddr("192.0.2.77"), UserAgent: "personal agent"}
 		user, err := store.CreateUser(ctx, n)
 		must(t, err)

@@ -5,7 +5,7 @@ package sqlstore
 const selectOne = `SELECT 1`
 
 const (
-	userColumns = `users.id, users.username, users.email, users.email_verified_at, users.fullname, users.avatar, users.phone_number, users.password_hash,
+	userColumns = `users.id, users.username, users.email, users.email_verified_at, users.fullname, users.avatar, users.phone_number, users.phone_number_verified_at, users.password_hash,
 		users.guest, users.status, users.language, users.created_at`
 
 	selectUserByID = `SELECT ` + userColumns + ` FROM users WHERE users.id = $1 AND users.status <> 2`
@@ -21,8 +21,8 @@ const (
 		WHERE identities.provider = $1 AND identities.app_id = $2 AND identities.subject = $3 AND users.status <> 2`
 
 	insertUser = `INSERT INTO users (username, email, email_key, fullname, avatar, phone_number, password_hash,
-			guest, status, language, created_at, signed_in_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $10)
+			guest, status, language, created_at, signed_in_at, phone_number_verified_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $10, $11)
 		RETURNING ` + userColumns
 
 	// $5 is the fullname that was given, or NULL: then a fullname that is still the old username follows it.
@@ -30,6 +30,7 @@ const (
 			fullname = COALESCE($5, CASE WHEN fullname = username THEN COALESCE($2, username) ELSE fullname END),
 			username = COALESCE($2, username), email = $3, email_key = $4,
 			avatar = COALESCE($6, avatar), phone_number = COALESCE($7, phone_number),
+			phone_number_verified_at = CASE WHEN CAST($7 AS TEXT) IS NULL THEN phone_number_verified_at ELSE $10 END,
 			password_hash = $8, guest = 0, signed_in_at = $9
 		WHERE id = $1 AND guest = 1 AND status = 0
 		RETURNING ` + userColumns
@@ -42,7 +43,7 @@ const (
 		RETURNING ` + userColumns
 
 	updateUserPassword = `UPDATE users SET password_hash = $3, signed_in_at = $4
-		WHERE id = $1 AND status = 0 AND password_hash = $2
+		WHERE id = $1 AND status = 0 AND guest = 0 AND password_hash IS NOT DISTINCT FROM $2
 		RETURNING ` + userColumns
 
 	updateUserResetPassword = `UPDATE users SET password_hash = $3, email_verified_at = COALESCE(email_verified_at, $4)
@@ -60,9 +61,13 @@ const (
 	updateUserProfile = `UPDATE users SET
 			fullname = COALESCE($2, fullname),
 			avatar = CASE WHEN CAST($3 AS BIGINT) = 1 THEN $4 ELSE avatar END,
-			phone_number = CASE WHEN CAST($5 AS BIGINT) = 1 THEN $6 ELSE phone_number END
+			phone_number = CASE WHEN CAST($5 AS BIGINT) = 1 THEN $6 ELSE phone_number END,
+			phone_number_verified_at = CASE WHEN CAST($5 AS BIGINT) = 1 AND phone_number IS DISTINCT FROM $6
+				THEN NULL ELSE phone_number_verified_at END
 		WHERE id = $1 AND status = 0
 		RETURNING ` + userColumns
+
+	updateUserVerifiedPhone = `UPDATE users SET phone_number = $2, phone_number_verified_at = $3 WHERE id = $1 AND status = 0`
 
 	updateUserStatus = `UPDATE users SET status = $2 WHERE id = $1 AND status <> 2`
 
@@ -73,7 +78,7 @@ const (
 		RETURNING ` + userColumns
 
 	updateUserDeleted = `UPDATE users SET status = 2, deleted_at = $2, email = NULL, email_key = NULL, email_verified_at = NULL,
-			fullname = '', avatar = NULL, phone_number = NULL, password_hash = NULL, guest = 0, language = ''
+			fullname = '', avatar = NULL, phone_number = NULL, phone_number_verified_at = NULL, password_hash = NULL, guest = 0, language = ''
 		WHERE id = $1`
 
 	selectUsernameTaken = `SELECT COUNT(*) FROM users WHERE username = $1 AND id <> $2`
@@ -83,6 +88,18 @@ const (
 
 const (
 	insertIdentity = `INSERT INTO identities (user_id, provider, app_id, subject, created_at) VALUES ($1, $2, $3, $4, $5)`
+
+	insertIdentityIfNew = insertIdentity + ` ON CONFLICT DO NOTHING`
+
+	selectIdentityOwner = `SELECT user_id FROM identities WHERE provider = $1 AND app_id = $2 AND subject = $3`
+
+	selectIdentitiesOfUser = `SELECT id, provider, app_id, created_at FROM identities WHERE user_id = $1 ORDER BY id LIMIT $2`
+
+	selectIdentityCount = `SELECT COUNT(*) FROM identities WHERE user_id = $1`
+
+	deleteIdentity = `DELETE FROM identities WHERE id = $1 AND user_id = $2`
+
+	updateIdentitiesOwner = `UPDATE identities SET user_id = $2 WHERE user_id = $1`
 
 	deleteIdentitiesOfUser = `DELETE FROM identities WHERE user_id = $1`
 )

@@ -17,6 +17,7 @@ type userRow struct {
 	emailVerifiedAt          *int64
 	fullname                 string
 	avatar, phone            *string
+	phoneVerifiedAt          *int64
 	passwordHash             *string
 	guest, status, createdAt int64
 	language                 string
@@ -24,7 +25,7 @@ type userRow struct {
 
 func (r *userRow) dest() []any {
 	return []any{
-		&r.id, &r.username, &r.email, &r.emailVerifiedAt, &r.fullname, &r.avatar, &r.phone, &r.passwordHash,
+		&r.id, &r.username, &r.email, &r.emailVerifiedAt, &r.fullname, &r.avatar, &r.phone, &r.phoneVerifiedAt, &r.passwordHash,
 		&r.guest, &r.status, &r.language, &r.createdAt,
 	}
 }
@@ -39,10 +40,13 @@ func (s *Store) user(r userRow) auth.User {
 		Fullname:       r.fullname,
 		Avatar:         text(r.avatar),
 		PhoneNumber:    text(r.phone),
-		Guest:          r.guest == 1,
-		Status:         auth.Status(r.status),
-		Language:       auth.Language(r.language),
-		CreatedAt:      fromMicros(r.createdAt),
+
+		PhoneNumberVerified: r.phoneVerifiedAt != nil,
+
+		Guest:     r.guest == 1,
+		Status:    auth.Status(r.status),
+		Language:  auth.Language(r.language),
+		CreatedAt: fromMicros(r.createdAt),
 	}
 	if u.EmailGenerated {
 		u.Email = u.Username + "@" + s.placeholder
@@ -102,17 +106,18 @@ func (s *Store) CreateUser(ctx context.Context, n auth.NewUser) (auth.User, erro
 	var user auth.User
 	err := s.engine.write(ctx, func(ctx context.Context, q querier) (err error) {
 		user, _, err = s.queryUser(ctx, q, auth.ErrChanged, insertUser, n.Username, address, key, n.Fullname,
-			nullable(n.Avatar), nullable(n.PhoneNumber), nullable(n.PasswordHash), flag(n.Guest), string(n.Language), micros(n.Now))
+			nullable(n.Avatar), nullable(n.PhoneNumber), nullable(n.PasswordHash), flag(n.Guest), string(n.Language), micros(n.Now),
+			verifiedAt(n.Profile, n.Now))
 		if err != nil {
 			return fmt.Errorf("insert user: %w", err)
 		}
-		if err := s.addWaysIn(ctx, q, user.ID, n.Identity, n.Session, n.Now); err != nil {
+		if err := s.addWaysIn(ctx, q, user.ID, n.Identities, n.Session, n.Now); err != nil {
 			return err
 		}
 		return s.welcome(ctx, q, user.ID, n.Email, n.Mail, n.Now)
 	})
 	if errors.Is(err, errUnique) {
-		return auth.User{}, s.whatIsTaken(ctx, 0, n.Username, n.Email, n.Identity)
+		return auth.User{}, s.whatIsTaken(ctx, 0, n.Username, n.Email, n.Identities)
 	}
 	return user, err
 }
@@ -123,20 +128,21 @@ func (s *Store) UpgradeGuest(ctx context.Context, g auth.GuestUpgrade) (auth.Use
 	var user auth.User
 	err := s.change(ctx, g.UserID, func(ctx context.Context, q querier) (err error) {
 		user, _, err = s.queryUser(ctx, q, auth.ErrChanged, updateGuestToUser, int64(g.UserID), nullable(g.Username), address, key,
-			nullable(g.Fullname), nullable(g.Avatar), nullable(g.PhoneNumber), nullable(g.PasswordHash), micros(g.Now))
+			nullable(g.Fullname), nullable(g.Avatar), nullable(g.PhoneNumber), nullable(g.PasswordHash), micros(g.Now),
+			verifiedAt(g.Profile, g.Now))
 		if err != nil {
 			return fmt.Errorf("update guest: %w", err)
 		}
 		if _, err := q.exec(ctx, deleteSessionsOfUser, int64(g.UserID)); err != nil {
 			return fmt.Errorf("delete sessions: %w", err)
 		}
-		if err := s.addWaysIn(ctx, q, user.ID, g.Identity, g.Session, g.Now); err != nil {
+		if err := s.addWaysIn(ctx, q, user.ID, g.Identities, g.Session, g.Now); err != nil {
 			return err
 		}
 		return s.welcome(ctx, q, user.ID, g.Email, g.Mail, g.Now)
 	})
 	if errors.Is(err, errUnique) {
-		return auth.User{}, s.whatIsTaken(ctx, g.UserID, g.Username, g.Email, g.Identity)
+		return auth.User{}, s.whatIsTaken(ctx, g.UserID, g.Username, g.Email, g.Identities)
 	}
 	return user, err
 }
@@ -164,9 +170,17 @@ func emailParams(e *auth.Email) (address, key *string) {
 	return &e.Address, &e.Key
 }
 
-// addWaysIn adds the identity, if any, and the first session of a user.
-func (s *Store) addWaysIn(ctx context.Context, q querier, user auth.UserID, identity *auth.Identity, session auth.Session, now time.Time) error {
-	if identity != nil {
+// verifiedAt is when the profile's phone number was verified, nil if it was not.
+func verifiedAt(p auth.Profile, now time.Time) *int64 {
+	if !p.PhoneNumberVerified {
+		return nil
+	}
+	return new(micros(now))
+}
+
+// addWaysIn adds the identities, if any, and the first session of a user.
+func (s *Store) addWaysIn(ctx context.Context, q querier, user auth.UserID, identities []auth.Identity, session auth.Session, now time.Time) error {
+	for _, identity := range identities {
 		if _, err := q.exec(ctx, insertIdentity, int64(user), identity.Provider, identity.AppID, identity.Subject, micros(now)); err != nil {
 			return fmt.Errorf("insert identity: %w", err)
 		}
@@ -176,9 +190,9 @@ func (s *Store) addWaysIn(ctx context.Context, q querier, user auth.UserID, iden
 
 // whatIsTaken finds out after a unique index refused a row which of the names it was. The session's id is left when
 // it was none of them; a name that became free meanwhile looks like that too, and another try is right for both.
-func (s *Store) whatIsTaken(ctx context.Context, self auth.UserID, username string, email *auth.Email, identity *auth.Identity) error {
-	if identity != nil {
-		_, err := s.FindIdentity(ctx, *identity)
+func (s *Store) whatIsTaken(ctx context.Context, self auth.UserID, username string, email *auth.Email, identities []auth.Identity) error {
+	for _, identity := range identities {
+		_, err := s.FindIdentity(ctx, identity)
 		switch {
 		case err == nil:
 			return auth.ErrIdentityTaken
@@ -221,7 +235,7 @@ func (s *Store) ChangePassword(ctx context.Context, c auth.PasswordChange) (auth
 	var user auth.User
 	err := s.change(ctx, c.UserID, func(ctx context.Context, q querier) (err error) {
 		user, _, err = s.queryUser(ctx, q, auth.ErrChanged, updateUserPassword,
-			int64(c.UserID), string(c.Verified), string(c.New), micros(c.Now))
+			int64(c.UserID), nullable(c.Verified), string(c.New), micros(c.Now))
 		if err != nil {
 			return fmt.Errorf("update password: %w", err)
 		}
@@ -249,19 +263,24 @@ func (s *Store) DeleteUser(ctx context.Context, id auth.UserID, verified auth.Pa
 		if err != nil {
 			return fmt.Errorf("lock user: %w", err)
 		}
-		if err := s.endResets(ctx, q, id, user.Email); err != nil {
-			return err
-		}
-		if _, err := q.exec(ctx, updateUserDeleted, int64(id), micros(now)); err != nil {
-			return fmt.Errorf("update user: %w", err)
-		}
-		for _, sql := range []string{deleteSessionsOfUser, deleteIdentitiesOfUser, deleteOneTimeTokensOfUser, deleteMessagesOfUser} {
-			if _, err := q.exec(ctx, sql, int64(id)); err != nil {
-				return fmt.Errorf("delete what belongs to the user: %w", err)
-			}
-		}
-		return nil
+		return s.eraseUser(ctx, q, user, now)
 	})
+}
+
+// eraseUser leaves nothing of a user but the username, for as long as that is held.
+func (s *Store) eraseUser(ctx context.Context, q querier, user auth.User, now time.Time) error {
+	if err := s.endResets(ctx, q, user.ID, user.Email); err != nil {
+		return err
+	}
+	if _, err := q.exec(ctx, updateUserDeleted, int64(user.ID), micros(now)); err != nil {
+		return fmt.Errorf("update user: %w", err)
+	}
+	for _, sql := range []string{deleteSessionsOfUser, deleteIdentitiesOfUser, deleteOneTimeTokensOfUser, deleteMessagesOfUser} {
+		if _, err := q.exec(ctx, sql, int64(user.ID)); err != nil {
+			return fmt.Errorf("delete what belongs to the user: %w", err)
+		}
+	}
+	return nil
 }
 
 // SetStatus implements auth.Store.

@@ -43,34 +43,61 @@ func (s *Server) signInWith(c *call) error {
 	if c.wildcard != "wechat" {
 		return &fieldsError{fields: []latchkey.FieldError{{Field: "provider", Code: latchkey.FieldUnsupported}}}
 	}
-	var uid, appID, username, email, fullname, avatar, phone text
-	if err := c.decode(
-		member{"uid", &uid},
-		member{"app_id", &appID},
+	var proof proofMembers
+	var username, email, fullname, avatar, phone text
+	if err := c.decode(append(proof.members(),
 		member{"username", &username},
 		member{"email", &email},
 		member{"fullname", &fullname},
 		member{"avatar", &avatar},
 		member{"phone_number", &phone},
-	); err != nil {
+	)...); err != nil {
 		return err
 	}
+	proven, err := proof.of(c)
+	if err != nil {
+		return err
+	}
+	profile := auth.WeChatProfile{
+		Username: username.value, Email: email.value,
+		Profile: auth.Profile{Fullname: fullname.value, Avatar: avatar.value, PhoneNumber: phone.value},
+	}
+	signedIn, err := s.cfg.Service.SignInWithWeChat(c.r.Context(), proven, profile, c.current, c.origin())
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, wireSignedInWithWeChat(signedIn))
+}
+
+// proofMembers are the members that prove who somebody is to WeChat.
+type proofMembers struct {
+	uid, appID, code, accessToken, phoneCode, unionID text
+}
+
+func (p *proofMembers) members() []member {
+	return []member{
+		{"uid", &p.uid},
+		{"app_id", &p.appID},
+		{"code", &p.code},
+		{"access_token", &p.accessToken},
+		{"phone_code", &p.phoneCode},
+		{"unionid", &p.unionID},
+	}
+}
+
+// of returns the proof that the request carries, the key of a trusted backend included.
+func (p *proofMembers) of(c *call) (auth.WeChatProof, error) {
 	trusted, err := c.fromTrustedBackend()
 	if err != nil {
-		return err
+		return auth.WeChatProof{}, err
 	}
-	in := auth.WeChatSignIn{
-		UID: uid.value, AppID: appID.value, Username: username.value, Email: email.value,
-		Profile:            auth.Profile{Fullname: fullname.value, Avatar: avatar.value, PhoneNumber: phone.value},
+	return auth.WeChatProof{
+		AppID: p.appID.value, UID: p.uid.value, UnionID: p.unionID.value,
+		Code:               auth.WeChatCode(p.code.value),
+		AccessToken:        auth.WeChatAccessToken(p.accessToken.value),
+		PhoneCode:          auth.WeChatCode(p.phoneCode.value),
 		FromTrustedBackend: trusted,
-	}
-	signedIn, err := s.cfg.Service.SignInWithWeChat(c.r.Context(), in, c.current, c.origin())
-	if err != nil {
-		return err
-	}
-	return c.json(http.StatusOK, latchkey.SignedInWithWeChat{
-		SignedIn: wireSignedIn(signedIn), Avatar: orNull(signedIn.User.Avatar), PhoneNumber: orNull(signedIn.User.PhoneNumber),
-	})
+	}, nil
 }
 
 func (s *Server) signUpTemporarily(c *call) error {
@@ -124,6 +151,12 @@ func wireSignedIn(in auth.SignedIn) latchkey.SignedIn {
 		Fullname:     in.User.Fullname,
 		PrivateToken: in.Token.Reveal(),
 		CreatedAt:    latchkey.Time(in.User.CreatedAt),
+	}
+}
+
+func wireSignedInWithWeChat(in auth.SignedIn) latchkey.SignedInWithWeChat {
+	return latchkey.SignedInWithWeChat{
+		SignedIn: wireSignedIn(in), Avatar: orNull(in.User.Avatar), PhoneNumber: orNull(in.User.PhoneNumber),
 	}
 }
 

@@ -67,6 +67,7 @@ func answerTo(err error) answer {
 		fields     *fieldsError
 		method     *methodError
 		overloaded *auth.OverloadedError
+		busy       *auth.UpstreamBusyError
 	)
 	one := func(status int, code latchkey.Code, field string, fc latchkey.FieldCode, key messageKey) answer {
 		return answer{status: status, code: code, fields: []fieldFault{{field: field, code: fc, message: key}}}
@@ -90,12 +91,20 @@ func answerTo(err error) answer {
 		return a
 	case errors.Is(err, auth.ErrUnauthorized):
 		return one(http.StatusUnauthorized, latchkey.CodeUnauthorized, "token", latchkey.FieldInvalid, msgUnauthorized)
+	case errors.Is(err, auth.ErrUnproven):
+		return one(http.StatusUnauthorized, latchkey.CodeInvalidCredentials, "code", latchkey.FieldInvalid, msgUnproven)
 	case errors.Is(err, auth.ErrInvalidCredentials):
 		return one(http.StatusUnauthorized, latchkey.CodeInvalidCredentials, "login", latchkey.FieldInvalid, msgInvalidCredentials)
 	case errors.Is(err, errCrossOrigin):
 		return one(http.StatusForbidden, latchkey.CodeForbidden, "origin", latchkey.FieldInvalid, msgCrossOrigin)
 	case errors.Is(err, auth.ErrForbidden):
 		return one(http.StatusForbidden, latchkey.CodeForbidden, "token", latchkey.FieldInvalid, msgForbidden)
+	case errors.Is(err, auth.ErrGuest):
+		return one(http.StatusForbidden, latchkey.CodeForbidden, "token", latchkey.FieldInvalid, msgGuest)
+	case errors.Is(err, auth.ErrBlocked):
+		return one(http.StatusForbidden, latchkey.CodeForbidden, "code", latchkey.FieldInvalid, msgBlocked)
+	case errors.Is(err, auth.ErrSnapshotUser):
+		return one(http.StatusForbidden, latchkey.CodeForbidden, "code", latchkey.FieldInvalid, msgSnapshotUser)
 	case errors.Is(err, errNoRoute):
 		return one(http.StatusNotFound, latchkey.CodeNotFound, "path", latchkey.FieldInvalid, msgNoRoute)
 	case errors.Is(err, auth.ErrNotFound):
@@ -104,6 +113,10 @@ func answerTo(err error) answer {
 		return one(http.StatusMethodNotAllowed, latchkey.CodeMethodNotAllowed, "method", latchkey.FieldUnsupported, msgMethod)
 	case errors.Is(err, auth.ErrIdentityTaken):
 		return one(http.StatusConflict, latchkey.CodeConflict, "uid", latchkey.FieldTaken, msgIdentityTaken)
+	case errors.Is(err, auth.ErrHasIdentity):
+		return one(http.StatusConflict, latchkey.CodeConflict, "app_id", latchkey.FieldTaken, msgHasIdentity)
+	case errors.Is(err, auth.ErrLastWayIn):
+		return one(http.StatusConflict, latchkey.CodeConflict, "id", latchkey.FieldInvalid, msgLastWayIn)
 	case errors.Is(err, errTokenConflict):
 		return one(http.StatusBadRequest, latchkey.CodeTokenConflict, "token", latchkey.FieldInvalid, msgTokenConflict)
 	case errors.Is(err, errBadJSON):
@@ -114,6 +127,10 @@ func answerTo(err error) answer {
 		return one(http.StatusRequestEntityTooLarge, latchkey.CodeTooLarge, "body", latchkey.FieldTooLong, msgTooLarge)
 	case errors.Is(err, errMediaType):
 		return one(http.StatusUnsupportedMediaType, latchkey.CodeUnsupportedMediaType, "body", latchkey.FieldUnsupported, msgMediaType)
+	case errors.Is(err, auth.ErrUpstream):
+		return answer{status: http.StatusBadGateway, code: latchkey.CodeUpstreamFailed}
+	case errors.As(err, &busy):
+		return answer{status: http.StatusServiceUnavailable, code: latchkey.CodeUnavailable, retryAfter: max(busy.RetryAfter, retrySoon)}
 	case errors.As(err, &overloaded):
 		return answer{status: http.StatusServiceUnavailable, code: latchkey.CodeOverloaded, retryAfter: overloaded.RetryAfter}
 	case errors.Is(err, auth.ErrUnavailable), errors.Is(err, auth.ErrHashUnavailable),

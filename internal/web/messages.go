@@ -20,6 +20,12 @@ const (
 	msgNotFound           messageKey = "not_found"
 	msgMethod             messageKey = "method"
 	msgIdentityTaken      messageKey = "identity_taken"
+	msgUnproven           messageKey = "unproven"
+	msgHasIdentity        messageKey = "has_identity"
+	msgLastWayIn          messageKey = "last_way_in"
+	msgGuest              messageKey = "guest"
+	msgBlocked            messageKey = "blocked"
+	msgSnapshotUser       messageKey = "snapshot_user"
 	msgTokenConflict      messageKey = "token_conflict"
 	msgBadJSON            messageKey = "bad_json"
 	msgBadRequest         messageKey = "bad_request"
@@ -47,6 +53,12 @@ var messages = map[messageKey]translated{
 	msgNotFound:           {"There is no such thing.", "该内容不存在。"},
 	msgMethod:             {"This path does not take this method.", "该路径不支持此请求方法。"},
 	msgIdentityTaken:      {"This WeChat account belongs to another user.", "该微信账号已属于其他用户。"},
+	msgUnproven:           {"Nothing proves this WeChat account. Please sign in with WeChat again.", "无法确认微信身份，请重新使用微信登录。"},
+	msgHasIdentity:        {"Another WeChat account is linked here already. Remove it first.", "已绑定其他微信账号，请先解绑。"},
+	msgLastWayIn:          {"This is the only way to sign in. Set a password or link another account first.", "这是唯一的登录方式，请先设置密码或绑定其他账号。"},
+	msgGuest:              {"Guests cannot do this. Please sign up first.", "游客无法执行此操作，请先注册。"},
+	msgBlocked:            {"WeChat does not let this account sign in just now.", "该微信账号存在风险，暂时无法登录。"},
+	msgSnapshotUser:       {"Please open the full service in WeChat and sign in there.", "请在微信中点击“使用完整服务”后登录。"},
 	msgTokenConflict:      {"The request carries two different tokens.", "请求中包含两个不同的令牌。"},
 	msgBadJSON:            {"The body must be one JSON object in UTF-8, with each member once and spelled as documented.", "请求体必须是一个 UTF-8 编码的 JSON 对象，每个字段只出现一次，且大小写与文档一致。"},
 	msgBadRequest:         {"The request could not be read.", "无法读取该请求。"},
@@ -57,9 +69,10 @@ var messages = map[messageKey]translated{
 
 // codeMessages are for the answers that blame no member.
 var codeMessages = map[latchkey.Code]translated{
-	latchkey.CodeOverloaded:  {"Too many people are signing in just now. Please try again in a moment.", "当前登录人数过多，请稍后重试。"},
-	latchkey.CodeUnavailable: {"The service is not available just now. Please try again in a moment.", "服务暂时不可用，请稍后重试。"},
-	latchkey.CodeInternal:    {"Something went wrong on our side.", "服务器内部错误。"},
+	latchkey.CodeOverloaded:     {"Too many people are signing in just now. Please try again in a moment.", "当前登录人数过多，请稍后重试。"},
+	latchkey.CodeUnavailable:    {"The service is not available just now. Please try again in a moment.", "服务暂时不可用，请稍后重试。"},
+	latchkey.CodeUpstreamFailed: {"WeChat did not answer as it should. Please try again later.", "微信服务返回异常，请稍后重试。"},
+	latchkey.CodeInternal:       {"Something went wrong on our side.", "服务器内部错误。"},
 }
 
 func codeMessage(l auth.Language, code latchkey.Code) string { return codeMessages[code].in(l) }
@@ -77,6 +90,7 @@ var labels = map[string]translated{
 	"login":                 {"Login", "账号"},
 	"token":                 {"Token", "令牌"},
 	"code":                  {"Code", "验证码"},
+	"phone_code":            {"Phone code", "手机号授权码"},
 	"provider":              {"Provider", "登录方式"},
 }
 

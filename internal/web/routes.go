@@ -43,6 +43,9 @@ func (s *Server) table() []route {
 		{http.MethodPut, "/user/email", requiredAuth, s.putEmail},
 		{http.MethodPost, "/user/email/verify", requiredAuth, s.verifyEmail},
 		{http.MethodPost, "/user/email/verification", requiredAuth, s.requestVerification},
+		{http.MethodGet, "/user/identities", requiredAuth, s.listIdentities},
+		{http.MethodPost, "/user/identities/wechat", requiredAuth, s.linkWeChat},
+		{http.MethodDelete, "/user/identities/{id}", requiredAuth, s.deleteIdentity},
 
 		{http.MethodPost, "/sign_out", requiredAuth, s.signOut},
 		{http.MethodGet, "/user/sessions", requiredAuth, s.listSessions},

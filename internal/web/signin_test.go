@@ -160,7 +160,7 @@ func TestDisabledUserIsShutOutUntilEnabled(t *testing.T) {
 		wantProblem(t, s.Post("/sign_in", object{"login": "john_smith", "password": password}),
 			http.StatusUnauthorized, latchkey.CodeInvalidCredentials, "login invalid")
 		wantProblem(t, s.Post("/sign_in_with/wechat", object{"uid": "openid_1"}),
-			http.StatusUnauthorized, latchkey.CodeInvalidCredentials, "login invalid")
+			http.StatusUnauthorized, latchkey.CodeInvalidCredentials, "code invalid")
 		wantUnauthorized(t, s.Post("/sign_out", nil, apitest.Bearing(a.Token())))
 		wantUnauthorized(t, s.Delete("/user", object{"current_password": password}, apitest.Bearing(a.Token())))
 		want(t, s.Post("/reset_password", object{"email": "john_smith@example.com"}), http.StatusNoContent)

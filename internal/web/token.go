@@ -68,7 +68,7 @@ func (c *call) sessionToken() (auth.SessionToken, error) {
 	return auth.SessionToken(found), nil
 }
 
-// fromTrustedBackend says whether the request carries one of the server keys. It returns auth.ErrInvalidCredentials for
+// fromTrustedBackend says whether the request carries one of the server keys. It returns auth.ErrUnproven for
 // a key that is none.
 func (c *call) fromTrustedBackend() (bool, error) {
 	keys := c.r.Header["Latchkey-Server-Key"]
@@ -76,7 +76,7 @@ func (c *call) fromTrustedBackend() (bool, error) {
 		return false, nil
 	}
 	if len(keys) > 1 {
-		return false, auth.ErrInvalidCredentials
+		return false, auth.ErrUnproven
 	}
 	hash := sha256.Sum256([]byte(keys[0]))
 	match := 0
@@ -84,7 +84,7 @@ func (c *call) fromTrustedBackend() (bool, error) {
 		match |= subtle.ConstantTimeCompare(hash[:], known[:])
 	}
 	if match == 0 {
-		return false, auth.ErrInvalidCredentials
+		return false, auth.ErrUnproven
 	}
 	return true, nil
 }

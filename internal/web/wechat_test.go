@@ -10,6 +10,7 @@ import (
 
 	"github.com/ideaegg/latchkey"
 	"github.com/ideaegg/latchkey/internal/apitest"
+	"github.com/ideaegg/latchkey/internal/auth"
 )
 
 var generatedName = regexp.MustCompile(`^[0-9a-f]{8}$`)
@@ -229,12 +230,12 @@ func TestBareUIDIsNoProof(t *testing.T) {
 		} {
 			t.Run(test.name, func(t *testing.T) {
 				a := s.For(t).Post("/sign_in_with/wechat", test.body, test.headers...)
-				wantProblem(t, a, http.StatusUnauthorized, latchkey.CodeInvalidCredentials, "login invalid")
+				wantProblem(t, a, http.StatusUnauthorized, latchkey.CodeInvalidCredentials, "code invalid")
 			})
 		}
 		t.Run("a key in the address is not looked at", func(t *testing.T) {
 			a := s.For(t).Post("/sign_in_with/wechat?server_key="+key+"&Latchkey-Server-Key="+key, object{"uid": "test_uid"})
-			wantProblem(t, a, http.StatusUnauthorized, latchkey.CodeInvalidCredentials, "login invalid")
+			wantProblem(t, a, http.StatusUnauthorized, latchkey.CodeInvalidCredentials, "code invalid")
 		})
 		t.Run("each of the keys is a proof", func(t *testing.T) {
 			s := s.For(t)
@@ -259,7 +260,7 @@ func TestWithoutServerKeysEveryKeyIsWrong(t *testing.T) {
 			t.Parallel()
 			s := apitest.OnSQLite(t, options)
 			wantProblem(t, s.Post("/sign_in_with/wechat", object{"uid": "test_uid"}, "Latchkey-Server-Key: some-key"),
-				http.StatusUnauthorized, latchkey.CodeInvalidCredentials, "login invalid")
+				http.StatusUnauthorized, latchkey.CodeInvalidCredentials, "code invalid")
 		})
 	}
 }
@@ -269,7 +270,7 @@ func TestOpenIDBelongsToItsApp(t *testing.T) {
 	t.Parallel()
 	t.Run("of one app the id may be left out", func(t *testing.T) {
 		t.Parallel()
-		s := apitest.OnSQLite(t, apitest.Options{BelieveBareUID: true, WeChatApps: []string{"wx_one"}})
+		s := apitest.OnSQLite(t, apitest.Options{BelieveBareUID: true, WeChatApps: []auth.WeChatApp{{ID: "wx_one"}}})
 		a := signInWithWeChat(t, s, "test_uid")
 		b := s.Post("/sign_in_with/wechat", object{"uid": "test_uid", "app_id": "wx_one"})
 		if a.ID() != b.ID() {
@@ -279,7 +280,7 @@ func TestOpenIDBelongsToItsApp(t *testing.T) {
 	})
 	t.Run("of several it must be given", func(t *testing.T) {
 		t.Parallel()
-		s := apitest.OnSQLite(t, apitest.Options{BelieveBareUID: true, WeChatApps: []string{"wx_one", "wx_two"}})
+		s := apitest.OnSQLite(t, apitest.Options{BelieveBareUID: true, WeChatApps: []auth.WeChatApp{{ID: "wx_one"}, {ID: "wx_two"}}})
 		wantInvalid(t, s.Post("/sign_in_with/wechat", object{"uid": "test_uid"}), "app_id required")
 		a := s.Post("/sign_in_with/wechat", object{"uid": "test_uid", "app_id": "wx_one"})
 		b := s.Post("/sign_in_with/wechat", object{"uid": "test_uid", "app_id": "wx_two"})

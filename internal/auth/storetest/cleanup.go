@@ -143,10 +143,10 @@ func testUnusedGuests(t *testing.T, f fixture) {
 	t.Run("whoever has a password, an address or an identity is no guest and stays", func(t *testing.T) {
 		full := f.newUser()
 		identified := f.newUser()
-		identified.Email, identified.PasswordHash, identified.Identity = nil, "", f.identity()
+		identified.Email, identified.PasswordHash, identified.Identities = nil, "", f.identities()
 		upgraded := f.create(t, f.newGuest())
 		s := f.session(noon)
-		_, err := f.UpgradeGuest(ctx, auth.GuestUpgrade{UserID: upgraded.ID, Identity: f.identity(), Now: noon, Session: s})
+		_, err := f.UpgradeGuest(ctx, auth.GuestUpgrade{UserID: upgraded.ID, Identities: f.identities(), Now: noon, Session: s})
 		must(t, "UpgradeGuest", err)
 		must(t, "RevokeSession", f.RevokeSession(ctx, upgraded.ID, s.ID))
 		states := []state{

@@ -13,7 +13,7 @@ func testDeletedUsers(t *testing.T, db Database) {
 		t.Parallel()
 		ctx := t.Context()
 		n := f.newUser()
-		n.Identity = f.identity()
+		n.Identities = f.identities()
 		user := f.create(t, n)
 		second := f.signIn(t, user.ID, noon)
 		token := f.issue(t, f.token(user.ID, n.Email))
@@ -21,7 +21,7 @@ func testDeletedUsers(t *testing.T, db Database) {
 
 		_, _, err := f.FindUser(ctx, user.ID)
 		expectError(t, "FindUser", err, auth.ErrNotFound)
-		f.expectFree(t, n.Username, n.Email, n.Identity)
+		f.expectFree(t, n.Username, n.Email, n.Identities)
 		f.expectNoSession(t, n.Session.ID, second.ID)
 		f.expectSessions(t, user.ID)
 		f.expectToken(t, token, auth.ErrTokenInvalid)
@@ -59,7 +59,7 @@ func testDeletedUsers(t *testing.T, db Database) {
 		t.Parallel()
 		ctx := t.Context()
 		n := f.newUser()
-		n.Identity = f.identity()
+		n.Identities = f.identities()
 		deleted := f.create(t, n)
 		must(t, "DeleteUser", f.DeleteUser(ctx, deleted.ID, n.PasswordHash, noon))
 
@@ -115,7 +115,7 @@ func testDeletedUsers(t *testing.T, db Database) {
 		t.Run("a user "+tt.name+" is not deleted", func(t *testing.T) {
 			t.Parallel()
 			n := tt.user
-			n.Username, n.Session, n.Identity = f.username(), f.session(noon), f.identity()
+			n.Username, n.Session, n.Identities = f.username(), f.session(noon), f.identities()
 			if n.Email != nil {
 				n.Email = f.email()
 			}
@@ -124,7 +124,7 @@ func testDeletedUsers(t *testing.T, db Database) {
 			before := f.stateOf(t, id)
 			expectError(t, "DeleteUser", f.DeleteUser(t.Context(), id, tt.verified, noon), auth.ErrChanged)
 			f.expectState(t, before)
-			_, err := f.FindIdentity(t.Context(), *n.Identity)
+			_, err := f.FindIdentity(t.Context(), n.Identities[0])
 			must(t, "FindIdentity", err)
 		})
 	}

@@ -23,7 +23,7 @@ func testGuests(t *testing.T, db Database) {
 			Email:        f.email(),
 			Profile:      auth.Profile{Fullname: "王小明", Avatar: "a.png", PhoneNumber: "123"},
 			PasswordHash: f.password(),
-			Identity:     f.identity(),
+			Identities:   f.identities(),
 			Now:          later,
 			Session:      f.session(later),
 		}
@@ -47,7 +47,7 @@ func testGuests(t *testing.T, db Database) {
 			expectUser(t, "FindLogin", found, want)
 			expectPassword(t, password, up.PasswordHash)
 		}
-		found, err := f.FindIdentity(ctx, *up.Identity)
+		found, err := f.FindIdentity(ctx, up.Identities[0])
 		must(t, "FindIdentity", err)
 		expectUser(t, "FindIdentity", found, want)
 
@@ -59,12 +59,12 @@ func testGuests(t *testing.T, db Database) {
 		n.Session = f.session(noon)
 		f.create(t, n) // the generated name is free again
 
-		up.Session, up.Username, up.Email, up.Identity = f.session(later), f.username(), f.email(), f.identity()
+		up.Session, up.Username, up.Email, up.Identities = f.session(later), f.username(), f.email(), f.identities()
 		before := f.stateOf(t, guest.ID)
 		_, err = f.UpgradeGuest(ctx, up)
 		expectError(t, "UpgradeGuest, once more", err, auth.ErrChanged)
 		f.expectState(t, before)
-		f.expectFree(t, up.Username, up.Email, up.Identity)
+		f.expectFree(t, up.Username, up.Email, up.Identities)
 	})
 
 	for _, tt := range []struct {
@@ -99,7 +99,7 @@ func testGuests(t *testing.T, db Database) {
 				n.Fullname = n.Username
 			}
 			guest := f.create(t, n)
-			up := auth.GuestUpgrade{UserID: guest.ID, Profile: tt.given, Identity: f.identity(), Now: noon, Session: f.session(noon)}
+			up := auth.GuestUpgrade{UserID: guest.ID, Profile: tt.given, Identities: f.identities(), Now: noon, Session: f.session(noon)}
 			want := guest
 			want.Guest, want.Fullname, want.Avatar, want.PhoneNumber = false, tt.want.Fullname, tt.want.Avatar, tt.want.PhoneNumber
 			if !tt.keepName {
@@ -133,7 +133,7 @@ func testGuests(t *testing.T, db Database) {
 	})
 
 	owner := f.newUser()
-	owner.Identity = f.identity()
+	owner.Identities = f.identities()
 	f.create(t, owner)
 	for _, tt := range []struct {
 		name   string
@@ -147,7 +147,7 @@ func testGuests(t *testing.T, db Database) {
 			func(up *auth.GuestUpgrade) { up.Username, up.Email = owner.Username, owner.Email },
 			&auth.TakenError{Username: true, Email: true},
 		},
-		{"a taken identity", func(up *auth.GuestUpgrade) { up.Identity = owner.Identity }, auth.ErrIdentityTaken},
+		{"a taken identity", func(up *auth.GuestUpgrade) { up.Identities = owner.Identities }, auth.ErrIdentityTaken},
 		{"a taken session id", func(up *auth.GuestUpgrade) { up.Session.ID = owner.Session.ID }, auth.ErrSessionIDTaken},
 		{
 			"a taken session id and nothing else new",
@@ -162,14 +162,14 @@ func testGuests(t *testing.T, db Database) {
 			before := f.stateOf(t, f.create(t, f.newGuest()).ID)
 			up := auth.GuestUpgrade{
 				UserID: before.User.ID, Username: f.username(), Email: f.email(), PasswordHash: f.password(),
-				Identity: f.identity(), Now: noon, Session: f.session(noon),
+				Identities: f.identities(), Now: noon, Session: f.session(noon),
 			}
 			wanted := up
 			tt.change(&up)
 			_, err := f.UpgradeGuest(t.Context(), up)
 			expectError(t, "UpgradeGuest", err, tt.want)
 			f.expectState(t, before)
-			f.expectFree(t, wanted.Username, wanted.Email, wanted.Identity)
+			f.expectFree(t, wanted.Username, wanted.Email, wanted.Identities)
 			f.expectNoSession(t, wanted.Session.ID)
 			_, err = f.UpgradeGuest(t.Context(), wanted)
 			must(t, "UpgradeGuest with what is free", err)

@@ -66,9 +66,11 @@ func testPasswords(t *testing.T, db Database) {
 		{name: "of a user who has one, without it", change: func(_ *auth.NewUser, c *auth.PasswordChange) { c.Verified = "" }, want: auth.ErrChanged},
 		{name: "of a user who has none", change: func(n *auth.NewUser, _ *auth.PasswordChange) { n.PasswordHash = "" }, want: auth.ErrChanged},
 		{
-			name:   "of a user who has none, without one",
-			change: func(n *auth.NewUser, c *auth.PasswordChange) { n.PasswordHash, c.Verified = "", "" },
-			want:   auth.ErrChanged,
+			name: "of a guest",
+			change: func(n *auth.NewUser, c *auth.PasswordChange) {
+				n.Guest, n.PasswordHash, c.Verified = true, "", ""
+			},
+			want: auth.ErrChanged,
 		},
 		{name: "of a disabled user", status: auth.StatusDisabled, change: func(*auth.NewUser, *auth.PasswordChange) {}, want: auth.ErrChanged},
 		{
@@ -98,6 +100,24 @@ func testPasswords(t *testing.T, db Database) {
 			f.expectToken(t, token, nil)
 		})
 	}
+
+	t.Run("of several first passwords at once one is the first", func(t *testing.T) {
+		t.Parallel()
+		n := f.newUser()
+		n.PasswordHash = ""
+		user := f.create(t, n)
+		passwords := []auth.PasswordHash{f.password(), f.password(), f.password(), f.password()}
+		errs := inParallel(len(passwords), func(i int) error {
+			_, err := f.ChangePassword(t.Context(), auth.PasswordChange{
+				UserID: user.ID, New: passwords[i], Now: noon, Session: f.session(noon),
+			})
+			return err
+		})
+		winner := expectOneWinner(t, errs, auth.ErrChanged)
+		if _, got, err := f.FindUser(t.Context(), user.ID); err != nil || got != passwords[winner] {
+			t.Errorf("got another password than the winner's, or %v", err)
+		}
+	})
 
 	t.Run("nobody has a password to change", func(t *testing.T) {
 		t.Parallel()

@@ -51,7 +51,7 @@ func expectOneWinner(t *testing.T, errs []error, lost error) int {
 
 func testRacingSignUps(t *testing.T, nodes nodes) {
 	f := nodes[0]
-	sameName, sameEmail, sameIdentity := f.username(), f.email(), f.identity()
+	sameName, sameEmail, sameIdentity := f.username(), f.email(), f.identities()
 	for _, tt := range []struct {
 		name   string
 		change func(n *auth.NewUser)
@@ -66,7 +66,7 @@ func testRacingSignUps(t *testing.T, nodes nodes) {
 			},
 			&auth.TakenError{Email: true},
 		},
-		{"one openid", func(n *auth.NewUser) { n.Identity = sameIdentity }, auth.ErrIdentityTaken},
+		{"one openid", func(n *auth.NewUser) { n.Identities = sameIdentity }, auth.ErrIdentityTaken},
 	} {
 		t.Run("of many sign-ups with "+tt.name+" exactly one succeeds", func(t *testing.T) {
 			t.Parallel()

@@ -17,7 +17,7 @@ func testRestarts(t *testing.T, db Database) {
 		f := newFixture(t, db)
 		ctx := t.Context()
 		n := f.newUser()
-		n.Identity = f.identity()
+		n.Identities = f.identities()
 		user := f.create(t, n)
 		second := f.signIn(t, user.ID, noon)
 		used := noon.Add(time.Minute)
@@ -39,7 +39,7 @@ func testRestarts(t *testing.T, db Database) {
 			for _, s := range states {
 				f.expectState(t, s)
 			}
-			_, err := f.FindIdentity(t.Context(), *n.Identity)
+			_, err := f.FindIdentity(t.Context(), n.Identities[0])
 			must(t, "FindIdentity", err)
 			f.expectToken(t, token, nil)
 			f.expectQueued(t, []string{n.Email.Key}, message)
@@ -148,8 +148,18 @@ func everyMethod(f fixture) map[string]func(context.Context) error {
 			_, _, err := f.FindUser(ctx, 1)
 			return err
 		},
+		"AttachIdentities": func(ctx context.Context) error {
+			return f.AttachIdentities(ctx, 1, f.identities(), noon)
+		},
+		"DetachIdentities": func(ctx context.Context) error { return f.DetachIdentities(ctx, 1, []auth.IdentityID{1}) },
+		"ListIdentities": func(ctx context.Context) error {
+			_, err := f.ListIdentities(ctx, 1)
+			return err
+		},
+		"MergeUsers":             func(ctx context.Context) error { return f.MergeUsers(ctx, 1, nobody, noon) },
+		"SetVerifiedPhoneNumber": func(ctx context.Context) error { return f.SetVerifiedPhoneNumber(ctx, 1, "1", noon) },
 		"FindIdentity": func(ctx context.Context) error {
-			_, err := f.FindIdentity(ctx, *f.identity())
+			_, err := f.FindIdentity(ctx, f.identities()[0])
 			return err
 		},
 		"CreateSession": func(ctx context.Context) error {

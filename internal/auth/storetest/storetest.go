@@ -27,6 +27,7 @@ const PlaceholderDomain = "ideaegg.me"
 // Store is what an engine is: the storage of package auth, the outbox of package mail, and an end.
 type Store interface {
 	auth.Store
+	auth.Identities
 	mail.Outbox
 	// Close ends the store. Every later call returns auth.ErrUnavailable.
 	Close() error
@@ -45,6 +46,7 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"users", testUsers},
 		{"deleted users", testDeletedUsers},
 		{"guests", testGuests},
+		{"identities", testIdentities},
 		{"sessions", testSessions},
 		{"passwords", testPasswords},
 		{"one-time tokens", testOneTimeTokens},
@@ -107,8 +109,8 @@ func (f fixture) email() *auth.Email {
 	return &auth.Email{Address: fmt.Sprintf("User%d@Example.com", n), Key: fmt.Sprintf("user%d@example.com", n)}
 }
 
-func (f fixture) identity() *auth.Identity {
-	return &auth.Identity{Provider: "wechat", AppID: "wx0a", Subject: fmt.Sprintf("oFirst-Openid_%d", f.next())}
+func (f fixture) identities() []auth.Identity {
+	return []auth.Identity{{Provider: "wechat", AppID: "wx0a", Subject: fmt.Sprintf("oFirst-Openid_%d", f.next())}}
 }
 
 // password returns the hash of a password that nobody else has. A store looks at no more than its letters.
@@ -288,7 +290,7 @@ func (f fixture) expectToken(t *testing.T, token auth.OneTimeToken, want error) 
 }
 
 // expectFree fails the test if the username, the address or the identity leads to anybody.
-func (f fixture) expectFree(t *testing.T, username string, email *auth.Email, identity *auth.Identity) {
+func (f fixture) expectFree(t *testing.T, username string, email *auth.Email, identities []auth.Identity) {
 	t.Helper()
 	ctx := t.Context()
 	if username != "" {
@@ -301,8 +303,8 @@ func (f fixture) expectFree(t *testing.T, username string, email *auth.Email, id
 		_, _, err := f.FindLogin(ctx, auth.Login{EmailKey: email.Key})
 		expectError(t, "FindLogin by address", err, auth.ErrNotFound)
 	}
-	if identity != nil {
-		_, err := f.FindIdentity(ctx, *identity)
+	for _, identity := range identities {
+		_, err := f.FindIdentity(ctx, identity)
 		expectError(t, "FindIdentity", err, auth.ErrNotFound)
 	}
 }

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ func testUsers(t *testing.T, db Database) {
 		n.Avatar = "https://example.com/头像.png?a=1&b='2'"
 		n.PhoneNumber = "+86 138-0013-8000"
 		n.Language = auth.SimplifiedChinese
-		n.Identity = f.identity()
+		n.Identities = f.identities()
 		n.Now = noon.Add(999 * time.Nanosecond) // what is below a microsecond is cut off
 		user := f.create(t, n)
 
@@ -56,7 +57,7 @@ func testUsers(t *testing.T, db Database) {
 			expectPassword(t, password, n.PasswordHash)
 		}
 
-		found, err = f.FindIdentity(ctx, *n.Identity)
+		found, err = f.FindIdentity(ctx, n.Identities[0])
 		must(t, "FindIdentity", err)
 		expectUser(t, "FindIdentity", found, want)
 
@@ -126,12 +127,12 @@ func testUsers(t *testing.T, db Database) {
 		t.Parallel()
 		ctx := t.Context()
 		n := f.newUser()
-		n.Identity = f.identity()
+		n.Identities = f.identities()
 		user := f.create(t, n)
 		_, _, err := f.FindUser(ctx, nobody)
 		expectError(t, "FindUser", err, auth.ErrNotFound)
 		f.expectNoSession(t, n.Session.ID+1<<40)
-		f.expectFree(t, f.username(), f.email(), f.identity())
+		f.expectFree(t, f.username(), f.email(), f.identities())
 
 		for _, login := range []auth.Login{
 			{}, {Username: n.Email.Key}, {EmailKey: n.Username}, {EmailKey: n.Email.Address}, {Username: n.Username + " "},
@@ -144,9 +145,9 @@ func testUsers(t *testing.T, db Database) {
 			func(i *auth.Identity) { i.AppID = "" },
 			func(i *auth.Identity) { i.Subject += "x" },
 		} {
-			other := *n.Identity
+			other := n.Identities[0]
 			change(&other)
-			f.expectFree(t, "", nil, &other)
+			f.expectFree(t, "", nil, []auth.Identity{other})
 		}
 		expectUser(t, "the user beside", f.stateOf(t, user.ID).User, user)
 	})
@@ -159,7 +160,7 @@ func testUsers(t *testing.T, db Database) {
 // testTaken is about names that somebody has.
 func testTaken(t *testing.T, f fixture) {
 	owner, ownerOfEmail := f.newUser(), f.newUser()
-	owner.Identity = f.identity()
+	owner.Identities = f.identities()
 	owned := f.stateOf(t, f.create(t, owner).ID)
 	f.create(t, ownerOfEmail)
 	f.create(t, f.newGuest())
@@ -191,26 +192,26 @@ func testTaken(t *testing.T, f fixture) {
 			func(n *auth.NewUser) { n.Username, n.Email, n.Guest = owner.Username, nil, true },
 			&auth.TakenError{Username: true},
 		},
-		{"an identity", func(n *auth.NewUser) { n.Identity = owner.Identity }, auth.ErrIdentityTaken},
+		{"an identity", func(n *auth.NewUser) { n.Identities = owner.Identities }, auth.ErrIdentityTaken},
 		{"a session's id", func(n *auth.NewUser) { n.Session.ID = owner.Session.ID }, auth.ErrSessionIDTaken},
 		{
 			"a session's id, with an identity that is free",
-			func(n *auth.NewUser) { n.Session.ID, n.Identity = owner.Session.ID, f.identity() },
+			func(n *auth.NewUser) { n.Session.ID, n.Identities = owner.Session.ID, f.identities() },
 			auth.ErrSessionIDTaken,
 		},
 	} {
 		t.Run(tt.name+" that is taken creates nothing", func(t *testing.T) {
 			t.Parallel()
 			n := f.newUser()
-			n.Identity = f.identity()
+			n.Identities = f.identities()
 			wanted := n
 			tt.change(&n)
 			_, err := f.CreateUser(t.Context(), n)
 			expectError(t, "CreateUser", err, tt.want)
 
-			f.expectFree(t, wanted.Username, wanted.Email, wanted.Identity)
-			if n.Identity != owner.Identity {
-				f.expectFree(t, "", nil, n.Identity)
+			f.expectFree(t, wanted.Username, wanted.Email, wanted.Identities)
+			if !slices.Equal(n.Identities, owner.Identities) {
+				f.expectFree(t, "", nil, n.Identities)
 			}
 			f.expectNoSession(t, wanted.Session.ID)
 			f.expectState(t, owned)
@@ -221,17 +222,17 @@ func testTaken(t *testing.T, f fixture) {
 	t.Run("one subject is several identities at several apps and providers", func(t *testing.T) {
 		t.Parallel()
 		n := f.newUser()
-		n.Identity = f.identity()
+		n.Identities = f.identities()
 		first := f.create(t, n)
 		for _, identity := range []auth.Identity{
-			{Provider: n.Identity.Provider, AppID: "wx0b", Subject: n.Identity.Subject},
-			{Provider: "oidc", AppID: n.Identity.AppID, Subject: n.Identity.Subject},
-			{Provider: n.Identity.Provider, AppID: "", Subject: n.Identity.Subject},
+			{Provider: n.Identities[0].Provider, AppID: "wx0b", Subject: n.Identities[0].Subject},
+			{Provider: "oidc", AppID: n.Identities[0].AppID, Subject: n.Identities[0].Subject},
+			{Provider: n.Identities[0].Provider, AppID: "", Subject: n.Identities[0].Subject},
 		} {
 			other := f.newUser()
-			other.Identity = &identity
+			other.Identities = []auth.Identity{identity}
 			if user := f.create(t, other); user.ID == first.ID {
-				t.Errorf("%+v led to the user of %+v", identity, *n.Identity)
+				t.Errorf("%+v led to the user of %+v", identity, n.Identities[0])
 			}
 		}
 	})
@@ -296,7 +297,7 @@ func testStatus(t *testing.T, f fixture) {
 		t.Parallel()
 		ctx := t.Context()
 		n := f.newUser()
-		n.Identity = f.identity()
+		n.Identities = f.identities()
 		before := f.stateOf(t, f.create(t, n).ID)
 		id := before.User.ID
 
@@ -309,7 +310,7 @@ func testStatus(t *testing.T, f fixture) {
 		_, user, err := f.FindSession(ctx, n.Session.ID)
 		must(t, "FindSession", err)
 		expectUser(t, "FindSession", user, disabled.User)
-		user, err = f.FindIdentity(ctx, *n.Identity)
+		user, err = f.FindIdentity(ctx, n.Identities[0])
 		must(t, "FindIdentity", err)
 		expectUser(t, "FindIdentity", user, disabled.User)
 		user, _, err = f.FindLogin(ctx, auth.Login{Username: n.Username})

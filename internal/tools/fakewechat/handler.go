@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"html/template"
+	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -61,6 +62,10 @@ func (f *fake) answer(w http.ResponseWriter, r *http.Request, do action) {
 		out = map[string]string{"error": err.Error()}
 	case got == nil:
 		out = map[string]any{"failures": f.wechat.Failures()}
+	case r.PostFormValue("plain") != "": // for shells: what was asked for and nothing else
+		w.Header().Set("Content-Type", "text/plain")
+		_, _ = io.WriteString(w, got.Code+got.Phone+got.Token)
+		return
 	}
 	_ = json.NewEncoder(w).Encode(out) // the client went away
 }

@@ -123,7 +123,7 @@ func TestValidatorReadsRequestsAsTheDocumentSays(t *testing.T) {
 		{"a server key", "POST /api/v2/sign_in_with/wechat", `{"uid":"test_uid"}`, []string{"Latchkey-Server-Key: x"}, true},
 		{"optional members of WeChat that are empty", "POST /api/v2/sign_in_with/wechat", `{"uid":"test_uid","app_id":"","username":"","email":"","fullname":"","avatar":"","phone_number":""}`, nil, true},
 		{"optional members of WeChat that are null", "POST /api/v2/sign_in_with/wechat", `{"uid":"test_uid","app_id":null,"username":null,"email":null,"fullname":null,"avatar":null,"phone_number":null}`, nil, true},
-		{"a required member of WeChat that is empty", "POST /api/v2/sign_in_with/wechat", `{"uid":""}`, nil, false},
+		{"a uid that is too long", "POST /api/v2/sign_in_with/wechat", `{"uid":"` + strings.Repeat("x", 129) + `"}`, nil, false},
 		{"an optional member of WeChat that is wrong", "POST /api/v2/sign_in_with/wechat", `{"uid":"test_uid","phone_number":"12"}`, nil, false},
 		{"the first of two forms", "PUT /api/v2/reset_password", `{"token":"x",` + reset + `}`, nil, true},
 		{"the second of two forms", "PUT /api/v2/reset_password", `{"email":"a@b","code":"12345678",` + reset + `}`, nil, true},
