@@ -82,6 +82,7 @@ func families() []family {
 		{"tokens", tokenAttacks()},
 		{"passwords", passwordAttacks()},
 		{"pages", pageAttacks()},
+		{"wechat", weChatAttacks()},
 	}
 }
 
@@ -91,6 +92,13 @@ func TestAttacks(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, db sqlstore.Config) {
 		s := start(t, db)
+		s.whole = t
+		s.another = func(flags ...string) *service {
+			if s.postgres {
+				return start(t, dbtest.Postgres(t), flags...)
+			}
+			return start(t, dbtest.SQLite(t), flags...)
+		}
 		held := &run.sqlite
 		if s.postgres {
 			held = &run.postgres

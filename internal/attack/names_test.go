@@ -236,7 +236,7 @@ func addresses() []attack {
 func logins() []attack {
 	login := func(name, against string, write func(p person) any, status int) attack {
 		return attack{"a login " + name, against, func(a *arena) {
-			p := a.person()
+			p := a.regularPerson()
 			a.want(a.post("/sign_in", members{"login": write(p), "password": p.password}), status)
 			a.unharmed(p)
 		}}

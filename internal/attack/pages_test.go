@@ -114,7 +114,7 @@ func pagesOf(token string) []string {
 func framing() []attack {
 	return []attack{
 		{"a page in a frame of another site", "ASVS 3.4.6, CWE-1021", func(a *arena) {
-			p := a.person()
+			p := a.regularPerson()
 			l := a.resetMail(p)
 			for _, path := range pagesOf(l.token) {
 				got := a.get(path)
@@ -128,10 +128,10 @@ func framing() []attack {
 					a.Errorf("%s: got the policy %q, want nothing unsafe in it", path, policy)
 				}
 			}
-			a.works(p, l)
+			a.opens(l)
 		}},
 		{"a page whose address leaks", "ASVS 3.4.5, CWE-200", func(a *arena) {
-			p := a.person()
+			p := a.regularPerson()
 			l := a.resetMail(p)
 			for _, path := range pagesOf(l.token) {
 				got := a.get(path)
@@ -144,10 +144,10 @@ func framing() []attack {
 					}
 				}
 			}
-			a.works(p, l)
+			a.opens(l)
 		}},
 		{"a page with a script", "ASVS 3.4.3, CWE-79", func(a *arena) {
-			p := a.person()
+			p := a.regularPerson()
 			l := a.resetMail(p)
 			for _, path := range pagesOf(l.token) {
 				got := a.get(path)
@@ -163,10 +163,10 @@ func framing() []attack {
 					}
 				}
 			}
-			a.works(p, l)
+			a.opens(l)
 		}},
 		{"a page that tells another user's address", "ASVS 15.3.1", func(a *arena) {
-			p := a.person()
+			p := a.regularPerson()
 			l := a.resetMail(p)
 			got := a.get("/account/reset_password?token=" + l.token)
 			if a.want(got, http.StatusOK); strings.Contains(got.body, p.address) {
@@ -176,10 +176,10 @@ func framing() []attack {
 			if a.want(dead, http.StatusUnprocessableEntity); strings.Contains(dead.body, p.name) {
 				a.Errorf("got the name in the page for a dead link: %s", dead.body)
 			}
-			a.works(p, l)
+			a.opens(l)
 		}},
 		{"an answer of the API in a browser", "ASVS 3.2.1, ASVS 4.1.1", func(a *arena) {
-			p := a.person()
+			p := a.regularPerson()
 			for _, got := range []answer{a.get("/user", bearer(p.token), "Accept: text/html"), a.get("/user", "Accept: text/html"), a.get("/<script>alert(1)</script>", "Accept: text/html")} {
 				if typ := got.header.Get("Content-Type"); !strings.HasSuffix(typ, "json") || got.header.Get("X-Content-Type-Options") != "nosniff" || strings.Contains(got.body, "<script") {
 					a.Errorf("got %s of type %s, want JSON that is nothing else", got.body, typ)
@@ -196,7 +196,7 @@ func redirects() []attack {
 		"https://evil.example/", "//evil.example/", `/\evil.example/`, `\\evil.example/`, "///evil.example", "https:evil.example", "javascript:alert(1)", "data:text/html,x", "/%09/evil.example", "/%5cevil.example", "https://accounts.example.com@evil.example/", "https://accounts.example.com.evil.example/", "//evil%E3%80%82example",
 	} {
 		list = append(list, attack{"a redirect to " + target, open, func(a *arena) {
-			p := a.person()
+			p := a.regularPerson()
 			quoted := url.QueryEscape(target)
 			query := "?"
 			for _, name := range []string{"redirect", "redirect_uri", "redirect_to", "return", "return_to", "returnUrl", "next", "continue", "url", "target", "dest", "goto", "callback", "back", "app_url", "lang"} {
@@ -215,7 +215,7 @@ func redirects() []attack {
 					a.Errorf("%s: got Location %q, want none and nothing of it in the page: %s", path, got.header.Get("Location"), got.body)
 				}
 			}
-			a.works(p, a.newest(p.address, resetPage))
+			a.opens(a.newest(p.address, resetPage))
 		}})
 	}
 	return append(list, []attack{
@@ -252,7 +252,7 @@ func storedScripts() []attack {
 	)
 	avatar := func(name, value string) attack {
 		return attack{"an avatar " + name, scheme, func(a *arena) {
-			p := a.person()
+			p := a.guest()
 			a.want(a.put("/user", members{"avatar": value}, bearer(p.token)), http.StatusUnprocessableEntity)
 			uid := "avatar-" + newName()
 			a.makesNobody(func() {
@@ -266,7 +266,7 @@ func storedScripts() []attack {
 	}
 	fullname := func(name, against, raw string, status int) attack {
 		return attack{"a full name " + name, against, func(a *arena) {
-			p := a.person()
+			p := a.guest()
 			a.want(a.put("/user", `{"fullname":`+raw+`}`, bearer(p.token)), status)
 			if got := a.get("/user", bearer(p.token)).text("fullname"); got != p.name {
 				a.Errorf("got the full name %q, want %q", got, p.name)
@@ -282,7 +282,6 @@ func storedScripts() []attack {
 		avatar("that is a script behind a control character", "\x01javascript:alert(1)"),
 		avatar("that is a script with a tab inside", "java\tscript:alert(1)"),
 		avatar("that is a script with a line break inside", "java\nscript:alert(1)"),
-		avatar("that is a script with an entity", "javascript&colon;alert(1)//:"),
 		avatar("of Visual Basic", "vbscript:msgbox(1)"),
 		avatar("with its data in it", "data:text/html;base64,PHNjcmlwdD4="),
 		avatar("that is an image of data with a script", "data:image/svg+xml,<svg onload=alert(1)>"),
@@ -332,8 +331,10 @@ func storedScripts() []attack {
 				a.Errorf("got %s, want the device's name as text, its markup escaped", list.body)
 			}
 			a.must(a.post("/reset_password", members{"email": p.address}, "User-Agent: "+script), http.StatusNoContent)
-			if l := a.newest(p.address, resetPage); strings.Contains(l.text, "alert(") {
-				a.Errorf("got the device's name in the mail: %s", l.text)
+			l := a.newest(p.address, resetPage)
+			_, html, _ := strings.Cut(l.text, "text/html")
+			if html == "" || strings.Contains(html, "<script") || strings.Contains(html, "<img") {
+				a.Errorf("got the device's name as markup in the mail: %s", html)
 			}
 		}},
 		{"a device's name of 8 KB, and of control characters", "CWE-770, CWE-117", func(a *arena) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -40,8 +41,13 @@ type service struct {
 	postgres bool
 	setting  string // --database
 	letters  *letterbox
+	regular  *person // see arena.regularPerson
 	log      *output
 	pid      int
+
+	whole   *testing.T                     // that of all cases
+	another func(flags ...string) *service // starts one on a database of its own; it ends with all cases
+	weChat  *weChatWorld                   // see arena.inWeChat
 }
 
 var listensAt = regexp.MustCompile(` at (127\.0\.0\.1:\d+) \|`)
@@ -178,16 +184,30 @@ func (s *service) dial(t *testing.T) net.Conn {
 	return conn
 }
 
-// raw sends bytes on a connection of their own and returns everything that comes back until the server closes.
+// raw sends bytes on a connection of their own and returns everything that comes back until the server closes. When it
+// has been silent for a second it is told that nothing more will come; earlier, it would drop what it is still doing.
 func (s *service) raw(t *testing.T, request string) string {
 	t.Helper()
 	conn := s.dial(t)
 	_, _ = io.WriteString(conn, request) // the server may have hung up before all of it was sent
-	if c, ok := conn.(*net.TCPConn); ok {
-		_ = c.CloseWrite()
+	var answer bytes.Buffer
+	part := make([]byte, 64<<10)
+	for told := false; ; {
+		if !told {
+			_ = conn.SetReadDeadline(time.Now().Add(time.Second))
+		}
+		n, err := conn.Read(part)
+		answer.Write(part[:n])
+		if c, ok := conn.(*net.TCPConn); ok && !told && errors.Is(err, os.ErrDeadlineExceeded) {
+			told = true
+			_ = conn.SetReadDeadline(time.Now().Add(patience))
+			_ = c.CloseWrite()
+			continue
+		}
+		if err != nil {
+			return answer.String()
+		}
 	}
-	answer, _ := io.ReadAll(conn)
-	return string(answer)
 }
 
 // output gathers what a process prints.
@@ -211,7 +231,7 @@ func (o *output) String() string {
 // eventually waits until the condition holds.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	for began := time.Now(); !condition(); time.Sleep(2 * time.Millisecond) {
+	for began := time.Now(); !condition(); time.Sleep(5 * time.Millisecond) {
 		if time.Since(began) > patience {
 			t.Fatalf("not within %v: %s", patience, what)
 		}

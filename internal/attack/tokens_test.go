@@ -26,7 +26,7 @@ const (
 // forged tries tokens that are made of a good one; none opens anything, and the good one still does.
 func forged(name, against string, forge func(token string) []string) attack {
 	return attack{name, against, func(a *arena) {
-		p := a.person()
+		p := a.guest()
 		a.alive(p) // and so the session is in the cache
 		list := forge(p.token)
 		for _, token := range list {
@@ -184,7 +184,7 @@ func forgedTokens() []attack {
 func tokenHeaders() []attack {
 	shown := func(name, against string, status int, headers ...string) attack {
 		return attack{name, against, func(a *arena) {
-			p, q := a.person(), a.person()
+			p, q := a.guest(), a.guest()
 			filled := make([]string, len(headers))
 			for i, line := range headers {
 				filled[i] = strings.NewReplacer("%t", p.token, "%o", q.token).Replace(line)
@@ -220,7 +220,7 @@ func tokenHeaders() []attack {
 		shown("a token in a cookie", "ASVS 3.5.1, CWE-352", no, "Cookie: private_token=%t; PRIVATE-TOKEN=%t; token=%t; session=%t"),
 		shown("a token in other headers", place, no, "X-Private-Token: %t", "X-Auth-Token: %t", "X-Access-Token: %t", "Proxy-Authorization: Bearer %t", "X-Api-Key: %t"),
 		{"a token in the URL", place, func(a *arena) {
-			p := a.person()
+			p := a.regularPerson()
 			for _, name := range []string{"private_token", "access_token", "token", "PRIVATE-TOKEN", "bearer_token", "api_key"} {
 				a.want(a.get("/user?"+name+"="+p.token), no)
 			}
@@ -228,13 +228,13 @@ func tokenHeaders() []attack {
 			a.alive(p)
 		}},
 		{"a token in the body", place, func(a *arena) {
-			p := a.person()
+			p := a.regularPerson()
 			a.want(a.put("/user", members{"private_token": p.token, "access_token": p.token, "fullname": "Mallory"}), no)
 			a.want(a.put("/user", form("access_token", p.token), formType), no)
 			a.alive(p)
 		}},
 		{"a token with spaces around it", "RFC 9110 §5.5", func(a *arena) {
-			p := a.person()
+			p := a.regularPerson()
 			got := a.raw(a.T, "GET /user HTTP/1.1\r\nHost: x\r\nConnection: close\r\nPrivate-Token: \t "+p.token+" \t\r\n\r\n")
 			if !strings.HasPrefix(got, "HTTP/1.1 200") {
 				a.Errorf("got %.100q, want spaces around a header's value taken away", got)
@@ -242,7 +242,7 @@ func tokenHeaders() []attack {
 			a.want(a.get("/user", "Private-Token: "+p.token[:10]+" "+p.token[10:]), no)
 		}},
 		{"every bad token gets one answer", "ASVS 6.3.8", func(a *arena) {
-			p := a.person()
+			p := a.regularPerson()
 			ended := a.must(a.signIn(p.name, p.password), http.StatusOK).token()
 			a.must(a.post("/sign_out", nil, bearer(ended)), http.StatusNoContent)
 			want := a.get("/user").but()
