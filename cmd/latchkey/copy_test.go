@@ -255,9 +255,9 @@ func fill(t *testing.T, cfg sqlstore.Config, n int) *people {
 		t.Fatal(err)
 	}
 	s, err := auth.New(auth.Config{
-		Store: store, Identities: store, Cache: cache, Hasher: hasher, Mailer: mail.NewWaker(), Logger: cfg.Logger, Now: time.Now,
+		Store: store, Identities: store, AuditLog: store, Cache: cache, Hasher: hasher, Mailer: mail.NewWaker(), Logger: cfg.Logger, Now: time.Now,
 		PublicURL: publicURL, PlaceholderDomain: dbtest.PlaceholderDomain, PasswordMinLength: 8,
-		SessionIdle: 90 * 24 * time.Hour, GuestIdle: 30 * 24 * time.Hour, BelieveBareUID: true,
+		SessionIdle: 90 * 24 * time.Hour, GuestIdle: 30 * 24 * time.Hour, AuditKeep: time.Hour, BelieveBareUID: true,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -336,6 +336,11 @@ func (f *filling) crowd(n int) {
 	for w := range workers {
 		work.Go(func() {
 			for i := w; i < n; i += workers {
+				if i%10 == 0 {
+					key := auth.IdempotencyKey(fmt.Sprintf("key-of-guest-number-%d", i))
+					f.people.guests[i] = f.must(f.service.SignUpGuestOnce(f.t.Context(), key, fillOrigin))
+					continue
+				}
 				f.people.guests[i] = f.must(f.service.SignUpGuest(f.t.Context(), fillOrigin))
 			}
 		})
@@ -358,7 +363,7 @@ func (f *filling) named(n int) {
 		}
 		f.must(f.service.SignIn(f.t.Context(), in["email"], in["password"], fillOrigin))
 		if i%5 == 0 {
-			if err := f.service.SignOut(f.t.Context(), f.current(first.token)); err != nil {
+			if err := f.service.SignOut(f.t.Context(), f.current(first.token), auth.Origin{}); err != nil {
 				f.t.Error(err)
 			}
 			f.people.ended = append(f.people.ended, first.token)
@@ -432,7 +437,7 @@ func (f *filling) resets(n int) {
 func tables(t *testing.T, cfg sqlstore.Config) map[string][]string {
 	t.Helper()
 	all := make(map[string][]string)
-	for _, name := range []string{"users", "identities", "sessions", "outbox", "one_time_tokens"} {
+	for _, name := range []string{"users", "identities", "sessions", "outbox", "one_time_tokens", "guest_keys", "audit_events"} {
 		sql := "SELECT * FROM " + name + " ORDER BY id"
 		if cfg.PostgresURL != "" {
 			all[name] = rowsOfPostgres(t, cfg.PostgresURL, sql)

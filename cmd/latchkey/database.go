@@ -41,6 +41,14 @@ func openStore(ctx context.Context, cfg sqlstore.Config) (*sqlstore.Store, error
 	return store, nil
 }
 
+// openExisting opens the database for a command that makes none.
+func openExisting(ctx context.Context, db config.Database) (*sqlstore.Store, error) {
+	if err := mustExist(db); err != nil {
+		return nil, fmt.Errorf("--database: %w", err)
+	}
+	return openStore(ctx, storeConfig(db))
+}
+
 type migrateCommand struct {
 	Show migrateShowCommand `cmd:"" help:"Show where the schema stands, and change nothing. Example: latchkey migrate show --json"`
 	Up   migrateUpCommand   `cmd:"" help:"Bring the schema up to date. Safe while nodes are running and when several do it at once. Example: latchkey migrate up --database=postgres://latchkey:secret@db1/latchkey"`

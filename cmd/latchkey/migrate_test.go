@@ -3,6 +3,7 @@ package main_test
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -63,12 +64,17 @@ func (p *program) await(t *testing.T) {
 	p.api = newAPI(t, "http://"+parseStartLine(t, p.line).address)
 }
 
-// wantMigratedOnce checks that every step of the schema was taken once.
+// wantMigratedOnce checks that every step of the schema was taken once, and the one that goose takes first.
 func wantMigratedOnce(t *testing.T, cfg sqlstore.Config) {
 	t.Helper()
-	const sql = "SELECT COUNT(*), COUNT(DISTINCT version_id), MAX(version_id) + 1 FROM goose_db_version"
-	var steps, versions, want int
-	if err := queryRow(t, cfg, sql, &steps, &versions, &want); err != nil {
+	migrations, err := filepath.Glob("../../internal/sqlstore/migrations/sqlite/*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := len(migrations) + 1
+	const sql = "SELECT COUNT(*), COUNT(DISTINCT version_id) FROM goose_db_version"
+	var steps, versions int
+	if err := queryRow(t, cfg, sql, &steps, &versions); err != nil {
 		t.Fatal(err)
 	}
 	if steps != want || versions != want {

@@ -84,7 +84,7 @@ func TestReadmeExamplesWork(t *testing.T) {
 	app := weChat.AddApp(wechattest.App{ID: "wx-mini", Kind: wechattest.MiniProgram})
 	p := develop(t, dbtest.SQLite(t), "--server-keys="+serverKey, "--wechat-api="+weChat.URL,
 		`--wechat-apps=[{"app_id":"wx-mini","secret":"`+app.Secret+`","kind":"mini_program"}]`)
-	variables := map[string]string{"KEY": serverKey, "CODE": weChat.Code(app, weChat.AddPerson(wechattest.Person{}))}
+	variables := map[string]string{"KEY": serverKey, "ONCE": "c0ffee5eedc0ffee5eedc0ffee5eed00", "CODE": weChat.Code(app, weChat.AddPerson(wechattest.Person{}))}
 	ran := 0
 	for _, args := range curls(t, readFile(t, readme)) {
 		method, address, body, header := "", "", "", []string(nil)

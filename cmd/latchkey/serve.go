@@ -85,7 +85,7 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 	}
 	waker := mail.NewWaker()
 	service, err := auth.New(auth.Config{
-		Store: store, Identities: store, Cache: cache, Hasher: hasher, Mailer: waker, WeChat: weChat, Logger: logger, Now: time.Now,
+		Store: store, Identities: store, AuditLog: store, Cache: cache, Hasher: hasher, Mailer: waker, WeChat: weChat, Logger: logger, Now: time.Now,
 		PublicURL:         cfg.PublicURL,
 		PlaceholderDomain: cfg.PlaceholderEmailDomain,
 		PasswordMinLength: cfg.PasswordMinLength,
@@ -93,6 +93,7 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 		SessionIdle:       cfg.SessionIdle,
 		SessionMaxAge:     cfg.SessionMaxAge,
 		GuestIdle:         cfg.GuestIdle,
+		AuditKeep:         cfg.AuditKeep,
 		NotifyNewDevice:   cfg.NotifyNewDevice,
 		WeChatApps:        weChatApps(cfg),
 		BelieveBareUID:    cfg.Dev,
@@ -109,7 +110,7 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 		return err
 	}
 
-	registry := newRegistry(hasher)
+	registry := newRegistry(hasher, service)
 	handler, err := web.New(web.Config{
 		Service: service, Now: time.Now, Logger: logger,
 		PublicURL:      cfg.PublicURL,

@@ -35,6 +35,7 @@ const (
 	PasswordMinLength = 8
 	SessionIdle       = 90 * 24 * time.Hour
 	GuestIdle         = 30 * 24 * time.Hour
+	AuditKeep         = 180 * 24 * time.Hour
 )
 
 // Options are what differs from `latchkey serve` with nothing set but what is required.
@@ -64,6 +65,8 @@ type Options struct {
 	Sender mail.Sender
 	// Store, if not nil, stands between the service and its database, to make that fail.
 	Store func(auth.Store) auth.Store
+	// AuditLog, if not nil, does the same for the audit log.
+	AuditLog func(auth.AuditLog) auth.AuditLog
 	// Faulty says that answers of 500 and above are part of the test. Without it each of them is a failure.
 	Faulty bool
 }
@@ -142,9 +145,13 @@ func Start(t testing.TB, db sqlstore.Config, o Options) *Server {
 	if o.Store != nil {
 		store = o.Store(store)
 	}
+	var auditLog auth.AuditLog = s.Store
+	if o.AuditLog != nil {
+		auditLog = o.AuditLog(auditLog)
+	}
 	weChat, apps := o.weChat(t)
 	s.Service, err = auth.New(auth.Config{
-		Store: store, Identities: s.Store, WeChat: weChat, WeChatApps: apps, Cache: cache, Hasher: s.Hasher, Mailer: s.waker, Logger: logger, Now: s.Clock.Now,
+		Store: store, Identities: s.Store, AuditLog: auditLog, WeChat: weChat, WeChatApps: apps, Cache: cache, Hasher: s.Hasher, Mailer: s.waker, Logger: logger, Now: s.Clock.Now,
 		PublicURL:         o.PublicURL,
 		PlaceholderDomain: dbtest.PlaceholderDomain,
 		PasswordMinLength: o.PasswordMinLength,
@@ -152,6 +159,7 @@ func Start(t testing.TB, db sqlstore.Config, o Options) *Server {
 		SessionIdle:       o.SessionIdle,
 		SessionMaxAge:     o.SessionMaxAge,
 		GuestIdle:         o.GuestIdle,
+		AuditKeep:         AuditKeep,
 		BelieveBareUID:    o.BelieveBareUID,
 	})
 	if err != nil {
@@ -292,7 +300,7 @@ func (s *Server) CleanUp() {
 	}
 }
 
-// Settle does what the service does every few seconds: it writes down which sessions were used.
+// Settle does what the service does every few seconds: it writes down which sessions were used and what is to be audited.
 func (s *Server) Settle() {
 	ended, end := context.WithCancel(context.Background())
 	end()

@@ -72,6 +72,7 @@ func (s *Service) ChangePassword(ctx context.Context, c Current, in NewPassword,
 		verified, err = s.provePresence(ctx, c, "", origin)
 	}
 	if err != nil {
+		s.auditRefused(ctx, c.event(AuditPasswordChanged, 0, "", origin), err)
 		return SignedIn{}, err
 	}
 	hash, err := s.cfg.Hasher.Hash(ctx, client(origin), password.normalized)
@@ -87,10 +88,12 @@ func (s *Service) ChangePassword(ctx context.Context, c Current, in NewPassword,
 	})
 	switch {
 	case errors.Is(err, ErrChanged):
+		s.Audit(ctx, refused(AuditPasswordChanged, ReasonChanged, c.User.ID, presenceProof(verified), origin))
 		return SignedIn{}, invalid(FieldCurrentPassword, Invalid)
 	case err != nil:
 		return SignedIn{}, fmt.Errorf("change password: %w", err)
 	}
+	s.Audit(ctx, signedIn.event(AuditPasswordChanged, presenceProof(verified), origin))
 	if message != nil {
 		s.cfg.Mailer.Wake()
 	}
@@ -102,6 +105,7 @@ func (s *Service) ChangePassword(ctx context.Context, c Current, in NewPassword,
 func (s *Service) DeleteUser(ctx context.Context, c Current, currentPassword string, origin Origin) error {
 	verified, err := s.provePresence(ctx, c, currentPassword, origin)
 	if err != nil {
+		s.auditRefused(ctx, c.event(AuditUserDeleted, 0, "", origin), err)
 		return err
 	}
 	err = s.cfg.Store.DeleteUser(ctx, c.User.ID, verified, s.cfg.Now().UTC())
@@ -109,10 +113,12 @@ func (s *Service) DeleteUser(ctx context.Context, c Current, currentPassword str
 	case errors.Is(err, ErrChanged) && verified == "": // deleted or upgraded meanwhile: the token is dead
 		return ErrUnauthorized
 	case errors.Is(err, ErrChanged):
+		s.Audit(ctx, refused(AuditUserDeleted, ReasonChanged, c.User.ID, ProofPassword, origin))
 		return invalid(FieldCurrentPassword, Invalid)
 	case err != nil:
 		return fmt.Errorf("delete user: %w", err)
 	}
+	s.Audit(ctx, c.event(AuditUserDeleted, 0, verified, origin))
 	return nil
 }
 

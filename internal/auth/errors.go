@@ -36,6 +36,10 @@ var (
 	ErrSnapshotUser = errors.New("snapshot user")
 	// ErrUpstream says that a service which was asked gave no usable answer, or that only the operator can put it right.
 	ErrUpstream = errors.New("upstream failed")
+	// ErrKeyInvalid says that an idempotency key is too short, too long, or has other than visible ASCII characters.
+	ErrKeyInvalid = errors.New("idempotency key is not valid")
+	// ErrKeySpent says that the guest whom an idempotency key made is none any more: a full user, disabled or deleted.
+	ErrKeySpent = errors.New("idempotency key is spent")
 	// ErrTokenInvalid says that a one-time token or code is unknown, used, expired, or was issued for something else.
 	ErrTokenInvalid = errors.New("one-time token is not valid")
 	// ErrChanged says that a row was changed or deleted by somebody else since the caller read it. Nothing was written.
@@ -72,6 +76,13 @@ type TakenError struct {
 }
 
 func (e *TakenError) Error() string { return "username or e-mail address is taken" }
+
+// GuestKeyUsedError says which user an idempotency key has made, as a guest. Nothing was written.
+type GuestKeyUsedError struct {
+	UserID UserID
+}
+
+func (e *GuestKeyUsedError) Error() string { return "idempotency key is used" }
 
 // FieldCode says what is wrong with one member of the input. The values are those of the outward contract.
 type FieldCode string

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/ideaegg/latchkey/internal/passhash"
@@ -30,10 +31,12 @@ type Mailer interface {
 	Wake()
 }
 
-// Config is what a Service needs. Store, Identities, Cache, Hasher, Mailer, PublicURL, PlaceholderDomain and Now are required.
+// Config is what a Service needs. Store, Identities, AuditLog, Cache, Hasher, Mailer, PublicURL, PlaceholderDomain, the
+// lifetimes but SessionMaxAge, and Now are required.
 type Config struct {
 	Store      Store
-	Identities Identities    // of the same database
+	Identities Identities // of the same database
+	AuditLog   AuditLog
 	Cache      *SessionCache // the one that Store invalidates
 	Hasher     *passhash.Hasher
 	Mailer     Mailer
@@ -49,6 +52,7 @@ type Config struct {
 	SessionIdle   time.Duration // a session ends when unused for this long
 	SessionMaxAge time.Duration // and at this age; 0: at no age
 	GuestIdle     time.Duration // the same for guests, who are deleted then
+	AuditKeep     time.Duration // audit events are deleted at this age
 
 	// NotifyNewDevice mails users when they sign in on a device that was not seen before.
 	NotifyNewDevice bool
@@ -59,9 +63,10 @@ type Config struct {
 
 // Service applies the rules. Its methods are safe for concurrent use.
 type Service struct {
-	cfg  Config
-	ids  sessionIDs
-	uses sessionUses
+	cfg    Config
+	ids    sessionIDs
+	uses   sessionUses
+	audits *audits
 }
 
 // New returns a Service; the error names the setting that is missing.
@@ -71,6 +76,8 @@ func New(cfg Config) (*Service, error) {
 		return nil, errors.New("auth: no Store")
 	case cfg.Identities == nil:
 		return nil, errors.New("auth: no Identities")
+	case cfg.AuditLog == nil:
+		return nil, errors.New("auth: no AuditLog")
 	case cfg.Cache == nil:
 		return nil, errors.New("auth: no Cache")
 	case cfg.Hasher == nil:
@@ -89,17 +96,23 @@ func New(cfg Config) (*Service, error) {
 		return nil, errors.New("auth: no PasswordMinLength")
 	case cfg.SessionIdle <= 0 || cfg.GuestIdle <= 0:
 		return nil, errors.New("auth: no SessionIdle or GuestIdle")
+	case cfg.AuditKeep <= 0:
+		return nil, errors.New("auth: no AuditKeep")
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	s := &Service{cfg: cfg}
+	s := &Service{cfg: cfg, audits: newAudits()}
 	s.uses.pending = make(map[SessionID]SessionUse)
 	return s, nil
 }
 
-// Run does the periodic work, writing down which sessions were used and deleting what is over, until ctx ends.
+// Run does the periodic work, writing down which sessions were used and what is to be audited and deleting what is over,
+// until ctx ends.
 func (s *Service) Run(ctx context.Context) {
+	var auditing sync.WaitGroup // beside the clean-up, which may take its time
+	defer auditing.Wait()
+	auditing.Go(func() { s.runAudits(ctx) })
 	flush := time.NewTicker(usesFlushInterval)
 	defer flush.Stop()
 	cleanUp := time.NewTicker(cleanUpInterval)
@@ -126,15 +139,17 @@ const (
 	cleanUpBatch    = 500 // rows of a kind in one transaction: a few milliseconds of the writer
 )
 
-// CleanUp deletes expired sessions and tokens, guests that nobody can come back to, names whose hold is over and old
-// mail, in small batches until nothing is due. It returns the number of rows.
+// CleanUp deletes expired sessions and tokens, guests that nobody can come back to, names whose hold is over, old mail
+// and old audit events, in small batches until nothing is due. It returns the number of rows, with guests who turned out
+// to be in use.
 func (s *Service) CleanUp(ctx context.Context) (int, error) {
 	now := s.cfg.Now().UTC()
 	due := Due{
-		Now:              now,
-		GuestsBefore:     now.Add(-s.cfg.GuestIdle),
+		Now:              now.Add(-usesFlushGrace),
+		GuestsBefore:     now.Add(-usesFlushGrace - s.cfg.GuestIdle),
 		DeletedBefore:    now.Add(-usernameHold),
 		FailedMailBefore: now.Add(-failedHold),
+		AuditBefore:      now.Add(-s.cfg.AuditKeep),
 	}
 	total := 0
 	for {

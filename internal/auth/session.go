@@ -124,11 +124,15 @@ func (s *Service) touchInterval(u User) time.Duration {
 }
 
 // SignOut ends the current session. It is no error if that has ended already.
-func (s *Service) SignOut(ctx context.Context, c Current) error {
+func (s *Service) SignOut(ctx context.Context, c Current, origin Origin) error {
 	err := s.cfg.Store.RevokeSession(ctx, c.User.ID, c.Session.ID)
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil
+	case err != nil:
 		return fmt.Errorf("revoke session: %w", err)
 	}
+	s.Audit(ctx, c.event(AuditSignOut, c.Session.ID, "", origin))
 	return nil
 }
 
@@ -142,24 +146,29 @@ func (s *Service) ListSessions(ctx context.Context, c Current) ([]Session, error
 }
 
 // RevokeSession ends one of the user's sessions, or returns ErrNotFound.
-func (s *Service) RevokeSession(ctx context.Context, c Current, id SessionID) error {
+func (s *Service) RevokeSession(ctx context.Context, c Current, id SessionID, origin Origin) error {
 	if err := s.cfg.Store.RevokeSession(ctx, c.User.ID, id); err != nil {
 		return fmt.Errorf("revoke session: %w", err)
 	}
+	s.Audit(ctx, c.event(AuditSessionRevoked, id, "", origin))
 	return nil
 }
 
 // RevokeOtherSessions ends all of the user's sessions but the current one.
-func (s *Service) RevokeOtherSessions(ctx context.Context, c Current) error {
+func (s *Service) RevokeOtherSessions(ctx context.Context, c Current, origin Origin) error {
 	if err := s.cfg.Store.RevokeOtherSessions(ctx, c.User.ID, c.Session.ID); err != nil {
 		return fmt.Errorf("revoke other sessions: %w", err)
 	}
+	s.Audit(ctx, c.event(AuditSessionsRevoked, c.Session.ID, "", origin))
 	return nil
 }
 
 const (
 	usesFlushInterval = 5 * time.Second
-	maxPendingUses    = 100_000 // 5 MiB; beyond it a use is written a little later
+	// usesFlushGrace is how much later than it could the clean-up comes: in its last seconds a session may have been used
+	// on a node that has not written that down yet, or by a request that is still at work.
+	usesFlushGrace = time.Minute
+	maxPendingUses = 100_000 // 5 MiB; beyond it a use is written a little later
 )
 
 // sessionUses gathers the uses of sessions between two writes, so that being asked costs no write.

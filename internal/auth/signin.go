@@ -36,6 +36,7 @@ func (s *Service) SignIn(ctx context.Context, login, password string, origin Ori
 		return SignedIn{}, err
 	}
 	if !verdict.Match {
+		s.Audit(ctx, s.signInRefused(login, user, hash, origin))
 		return SignedIn{}, ErrInvalidCredentials
 	}
 	in := SignIn{UserID: user.ID, Verified: &hash}
@@ -47,15 +48,16 @@ func (s *Service) SignIn(ctx context.Context, login, password string, origin Ori
 	if s.cfg.NotifyNewDevice {
 		in.NewDevice = notice(MailNewDevice, user, origin, s.cfg.Now().UTC())
 	}
-	signedIn, err := s.signInAs(ctx, in, user.Guest, origin)
+	signedIn, err := s.signInAs(ctx, in, user.Guest, ProofPassword, origin)
 	if errors.Is(err, ErrChanged) { // the password changed between reading and writing: it was not the right one any more
+		s.Audit(ctx, refused(AuditSignIn, ReasonChanged, user.ID, ProofPassword, origin))
 		return SignedIn{}, ErrInvalidCredentials
 	}
 	return signedIn, err
 }
 
 // signInAs creates a session for a user whose proof was checked.
-func (s *Service) signInAs(ctx context.Context, in SignIn, guest bool, origin Origin) (SignedIn, error) {
+func (s *Service) signInAs(ctx context.Context, in SignIn, guest bool, proof AuditProof, origin Origin) (SignedIn, error) {
 	signedIn, err := s.withSession(origin, s.cfg.Now().UTC(), guest, func(session Session) (User, error) {
 		in.Session = session
 		return s.cfg.Store.CreateSession(ctx, in)
@@ -63,6 +65,7 @@ func (s *Service) signInAs(ctx context.Context, in SignIn, guest bool, origin Or
 	if err != nil {
 		return SignedIn{}, fmt.Errorf("create session: %w", err)
 	}
+	s.Audit(ctx, signedIn.event(AuditSignIn, proof, origin))
 	if in.NewDevice != nil {
 		s.cfg.Mailer.Wake()
 	}

@@ -66,30 +66,13 @@ func (s *Service) SignUp(ctx context.Context, in SignUp, guest *Current, origin 
 	case err != nil:
 		return SignedIn{}, fmt.Errorf("create user: %w", err)
 	}
+	if guest != nil && guest.User.Guest {
+		s.Audit(ctx, signedIn.event(AuditGuestUpgraded, ProofGuest, origin))
+	} else {
+		s.Audit(ctx, signedIn.event(AuditSignUp, ProofPassword, origin))
+	}
 	s.cfg.Mailer.Wake()
 	return signedIn, nil
-}
-
-// SignUpGuest creates a guest: a user with nothing but the session that is returned.
-func (s *Service) SignUpGuest(ctx context.Context, origin Origin) (SignedIn, error) {
-	now := s.cfg.Now().UTC()
-	for attempt := 0; ; attempt++ {
-		name := newGeneratedName()
-		signedIn, err := s.withSession(origin, now, true, func(session Session) (User, error) {
-			return s.cfg.Store.CreateUser(ctx, NewUser{
-				Username: name, Profile: Profile{Fullname: name}, Guest: true,
-				Language: origin.Language, Now: now, Session: session,
-			})
-		})
-		var taken *TakenError
-		if errors.As(err, &taken) && attempt < generatedNameAttempts {
-			continue
-		}
-		if err != nil {
-			return SignedIn{}, fmt.Errorf("create guest: %w", err)
-		}
-		return signedIn, nil
-	}
 }
 
 // generatedNameAttempts bounds the search for a free name of 2^32: with a hundred million users each try fails once

@@ -13,7 +13,8 @@ import (
 type Store interface {
 	// CreateUser creates the user with its first session, its identities and its mail if any. It returns a
 	// *TakenError if the name or address is taken (of concurrent callers exactly one succeeds), ErrIdentityTaken if an
-	// identity has a user, ErrSessionIDTaken.
+	// identity has a user, a *GuestKeyUsedError if the key has made a guest, ErrChanged if that was just cleaned up,
+	// ErrSessionIDTaken.
 	CreateUser(context.Context, NewUser) (User, error)
 	// UpgradeGuest turns the guest into a full user in place, ends the guest's sessions and creates a new one.
 	// It returns ErrChanged if the user is no guest any more, and otherwise fails as CreateUser does.
@@ -25,7 +26,8 @@ type Store interface {
 	// FindIdentity returns the user that the identity belongs to, or ErrNotFound.
 	FindIdentity(context.Context, Identity) (User, error)
 	// CreateSession signs an existing user in and ends the user's oldest sessions beyond MaxSessions. It returns
-	// ErrChanged if the user is not active, or if the password is not the one that was verified; ErrSessionIDTaken.
+	// ErrChanged if the user is not active, if the password is not the one that was verified, or if there must be a guest
+	// and is none; ErrSessionIDTaken.
 	CreateSession(context.Context, SignIn) (User, error)
 	// FindSession returns the session and its user, expired or disabled ones too, or ErrNotFound.
 	FindSession(context.Context, SessionID) (Session, User, error)
@@ -75,7 +77,10 @@ type Store interface {
 	// UndoEmailChange uses up a token of PurposeUndoEmailChange: the user has the old address back, and every session
 	// and one-time token of the user ends, except older undos. It returns ErrTokenInvalid or a *TakenError.
 	UndoEmailChange(ctx context.Context, token OneTimeToken, now time.Time) error
-	// CleanUp deletes up to limit rows of each kind that is due, and returns how many of all kinds.
+	// CleanUp deletes up to limit rows of each kind that is due, and returns how many of all kinds. Guests who seemed due
+	// but have a live session are counted too: they are not looked at again before they can be due. Whoever signs a guest
+	// in, upgrades one or writes down a use at the same moment comes first. Of guests who were deleted it appends an
+	// AuditGuestsDeleted with their number to the AuditLog.
 	CleanUp(ctx context.Context, due Due, limit int) (int, error)
 	// Ping returns nil if the database answers.
 	Ping(context.Context) error
@@ -89,10 +94,17 @@ type NewUser struct {
 	PasswordHash PasswordHash // "": none
 	Guest        bool
 	Identities   []Identity
+	Key          *GuestKey // of guests; nil: none
 	Language     Language
 	Now          time.Time
 	Session      Session        // UserID is set by the store
 	Mail         *OutboxMessage // nil: none; UserID is set by the store
+}
+
+// GuestKey is what is kept of an IdempotencyKey. From ExpiresAt on it is as good as new.
+type GuestKey struct {
+	Hash      TokenHash
+	ExpiresAt time.Time
 }
 
 // GuestUpgrade is what a guest becomes. Empty profile members keep what the guest had.
@@ -122,6 +134,8 @@ type SignIn struct {
 	Session Session
 	// Verified is the password hash that the proof was checked against, nil when it was no password.
 	Verified *PasswordHash
+	// GuestOnly refuses a user who is no guest any more. Guests have no password: Verified is nil then.
+	GuestOnly bool
 	// Rehashed replaces Verified if not empty: the same password under today's parameters.
 	Rehashed PasswordHash
 	// NewDevice is queued if no other session of the user comes from the same user agent; nil: nobody to tell.
@@ -169,13 +183,29 @@ type EmailConfirmation struct {
 	Notice *OutboxMessage // to the old address; nil: nobody to tell
 }
 
+// Pruning says which guests are unused: those who have no live session and were not seen since Before.
+type Pruning struct {
+	Before time.Time
+	// LiveAt: sessions that end later are live.
+	LiveAt time.Time
+}
+
+// NotSeenFor is Pruning of guests who were not seen for so long. It should be longer than clocks of nodes may differ.
+func NotSeenFor(d time.Duration, now time.Time) Pruning {
+	now = now.UTC()
+	return Pruning{Before: now.Add(-d), LiveAt: now.Add(-usesFlushGrace)}
+}
+
 // Due says what CleanUp deletes.
 type Due struct {
+	// Now is when sessions, one-time tokens and guest keys must have expired.
 	Now time.Time
-	// GuestsBefore: guests without a session who last signed in before this are deleted.
+	// GuestsBefore: guests without a session who were last seen before this are deleted.
 	GuestsBefore time.Time
 	// DeletedBefore: usernames of users deleted before this become free.
 	DeletedBefore time.Time
 	// FailedMailBefore: messages that expired before this are forgotten.
 	FailedMailBefore time.Time
+	// AuditBefore: audit events from before this are deleted.
+	AuditBefore time.Time
 }

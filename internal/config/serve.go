@@ -51,6 +51,7 @@ type Serve struct {
 
 	LogLevel  string `name:"log-level" setting:"text" default:"info" placeholder:"LEVEL" group:"Logs" help:"Least important level that is logged: debug, info, warn or error. Example: --log-level=debug"`
 	LogFormat string `name:"log-format" setting:"text" default:"auto" placeholder:"FORMAT" group:"Logs" help:"Form of the log: json, text, or auto for text on a terminal and json elsewhere. Example: --log-format=json"`
+	AuditKeep string `name:"audit-keep" setting:"text" default:"180d" placeholder:"DURATION" group:"Logs" help:"Audit events, which latchkey audit shows, are deleted at this age, 1m to 3650d. Example: --audit-keep=365d"`
 }
 
 // Help is the detail that kong shows above the flags.

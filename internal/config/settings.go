@@ -71,6 +71,7 @@ type Settings struct {
 
 	LogLevel  slog.Level
 	LogFormat LogFormat
+	AuditKeep time.Duration // audit events are deleted at this age
 }
 
 // Sender returns the sender of every mail: MailFrom, or no-reply at the host of the public URL, which is localhost for an IP address.
@@ -123,6 +124,7 @@ func (s Serve) Settings() (Settings, error) {
 	t.WeChatAPI = read(&faults, "wechat-api", s.WeChatAPI, parseBaseURL)
 	t.LogLevel = read(&faults, "log-level", s.LogLevel, parseLogLevel)
 	t.LogFormat = read(&faults, "log-format", s.LogFormat, parseLogFormat)
+	t.AuditKeep = read(&faults, "audit-keep", s.AuditKeep, parseLifetime)
 	if err := faults.err(); err != nil {
 		return Settings{}, err
 	}

@@ -14,18 +14,26 @@ func (s *Store) CleanUp(ctx context.Context, due auth.Due, limit int) (int, erro
 		name   string
 		sql    string
 		before time.Time
+		// first, if there is one, notes what the rows are the last to know. What it writes does not count.
+		first string
 	}{
-		{"sessions", deleteExpiredSessions, due.Now},
-		{"one-time tokens", deleteExpiredOneTimeTokens, due.Now},
-		{"guests", deleteUnusedGuests, due.GuestsBefore},
-		{"usernames", deleteHeldUsernames, due.DeletedBefore},
-		{"messages", deleteOldMessages, due.FailedMailBefore},
-		{"invalidations", deleteOldInvalidations, due.Now.Add(-invalidationsKept)},
+		{"sessions", deleteExpiredSessions, due.Now, updateGuestsOfExpiredSessions},
+		{"one-time tokens", deleteExpiredOneTimeTokens, due.Now, ""},
+		{"guest keys", deleteExpiredGuestKeys, due.Now, ""},
+		{"usernames", deleteHeldUsernames, due.DeletedBefore, ""},
+		{"messages", deleteOldMessages, due.FailedMailBefore, ""},
+		{"audit events", deleteOldAuditEvents, due.AuditBefore, ""},
+		{"invalidations", deleteOldInvalidations, due.Now.Add(-invalidationsKept), ""},
 	}
 	total := int64(0)
 	for _, k := range kinds {
 		var n int64
 		err := s.engine.write(ctx, func(ctx context.Context, q querier) (err error) {
+			if k.first != "" {
+				if _, err := q.exec(ctx, k.first, micros(k.before), int64(limit)); err != nil {
+					return err
+				}
+			}
 			n, err = q.exec(ctx, k.sql, micros(k.before), int64(limit))
 			return err
 		})
@@ -34,5 +42,6 @@ func (s *Store) CleanUp(ctx context.Context, due auth.Due, limit int) (int, erro
 		}
 		total += n
 	}
-	return int(total), nil
+	guests, err := s.cleanUpGuests(ctx, due, limit)
+	return int(total + guests), err
 }

@@ -46,7 +46,10 @@ func (s *Store) insertSession(ctx context.Context, q querier, user auth.UserID, 
 // CreateSession implements auth.Store.
 func (s *Store) CreateSession(ctx context.Context, in auth.SignIn) (auth.User, error) {
 	sql, args := updateUserSignedIn, []any{int64(in.UserID), micros(in.Session.CreatedAt)}
-	if in.Verified != nil {
+	switch {
+	case in.GuestOnly:
+		sql = updateGuestSignedIn
+	case in.Verified != nil:
 		sql, args = updateUserSignedInWithPassword, append(args, string(*in.Verified), nullable(in.Rehashed))
 	}
 	var user auth.User
@@ -146,6 +149,9 @@ func (s *Store) ListSessions(ctx context.Context, user auth.UserID, now time.Tim
 // RevokeSession implements auth.Store.
 func (s *Store) RevokeSession(ctx context.Context, user auth.UserID, id auth.SessionID) error {
 	return s.change(ctx, user, func(ctx context.Context, q querier) error {
+		if err := s.noteGuestSeen(ctx, q, user); err != nil {
+			return err
+		}
 		n, err := q.exec(ctx, deleteSession, int64(id), int64(user))
 		if err == nil && n == 0 {
 			return auth.ErrNotFound
@@ -157,7 +163,18 @@ func (s *Store) RevokeSession(ctx context.Context, user auth.UserID, id auth.Ses
 // RevokeOtherSessions implements auth.Store.
 func (s *Store) RevokeOtherSessions(ctx context.Context, user auth.UserID, keep auth.SessionID) error {
 	return s.change(ctx, user, func(ctx context.Context, q querier) error {
+		if err := s.noteGuestSeen(ctx, q, user); err != nil {
+			return err
+		}
 		_, err := q.exec(ctx, deleteOtherSessions, int64(user), int64(keep))
 		return err
 	})
+}
+
+// noteGuestSeen keeps of sessions that end when the guest was last seen, if the user is one.
+func (s *Store) noteGuestSeen(ctx context.Context, q querier, user auth.UserID) error {
+	if _, err := q.exec(ctx, updateGuestSeen, int64(user)); err != nil {
+		return fmt.Errorf("note when the guest was seen: %w", err)
+	}
+	return nil
 }

@@ -35,8 +35,11 @@ const (
 		WHERE id = $1 AND guest = 1 AND status = 0
 		RETURNING ` + userColumns
 
-	// The two that follow lock the user's row: whoever changes the password at the same time comes before or after.
+	// The three that follow lock the user's row: whoever changes the password, upgrades the guest or cleans up at the same
+	// time comes before or after.
 	updateUserSignedIn = `UPDATE users SET signed_in_at = $2 WHERE id = $1 AND status = 0 RETURNING ` + userColumns
+
+	updateGuestSignedIn = `UPDATE users SET signed_in_at = $2 WHERE id = $1 AND status = 0 AND guest = 1 RETURNING ` + userColumns
 
 	updateUserSignedInWithPassword = `UPDATE users SET signed_in_at = $2, password_hash = COALESCE($4, password_hash)
 		WHERE id = $1 AND status = 0 AND password_hash = $3
@@ -102,6 +105,15 @@ const (
 	updateIdentitiesOwner = `UPDATE identities SET user_id = $2 WHERE user_id = $1`
 
 	deleteIdentitiesOfUser = `DELETE FROM identities WHERE user_id = $1`
+)
+
+const (
+	// A key that has expired is as good as new. No row is written if it has not.
+	upsertGuestKey = `INSERT INTO guest_keys (key_hash, user_id, expires_at) VALUES ($1, $2, $3)
+		ON CONFLICT (key_hash) DO UPDATE SET user_id = excluded.user_id, expires_at = excluded.expires_at
+			WHERE guest_keys.expires_at <= $4`
+
+	selectUserOfGuestKey = `SELECT user_id FROM guest_keys WHERE key_hash = $1 AND expires_at > $2`
 )
 
 const (
@@ -220,16 +232,80 @@ const (
 	deleteExpiredOneTimeTokens = `DELETE FROM one_time_tokens WHERE id IN
 		(SELECT id FROM one_time_tokens WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)`
 
-	deleteUnusedGuests = `DELETE FROM users WHERE guest = 1 AND id IN
-		(SELECT users.id FROM users WHERE users.guest = 1 AND users.signed_in_at <= $1
-			AND NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.user_id = users.id)
-			ORDER BY users.signed_in_at LIMIT $2)`
+	deleteExpiredGuestKeys = `DELETE FROM guest_keys WHERE expires_at <= $1 AND id IN
+		(SELECT id FROM guest_keys WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)`
 
 	deleteHeldUsernames = `DELETE FROM users WHERE id IN
 		(SELECT id FROM users WHERE deleted_at IS NOT NULL AND deleted_at <= $1 ORDER BY deleted_at LIMIT $2)`
 
 	deleteOldMessages = `DELETE FROM outbox WHERE id IN
 		(SELECT id FROM outbox WHERE not_after <= $1 ORDER BY not_after LIMIT $2)`
+)
+
+// A guest's signed_in_at is when the guest was last seen, as far as that was noted: at the sign-in, at the end of a session,
+// and when the clean-up comes by. So it is exact for guests without a session, and each of the others is looked at once
+// in the time that guests may be idle.
+const (
+	updateGuestSeen = `UPDATE users SET signed_in_at = (SELECT MAX(last_used_at) FROM sessions WHERE user_id = $1)
+		WHERE id = $1 AND guest = 1 AND signed_in_at < (SELECT MAX(last_used_at) FROM sessions WHERE user_id = $1)`
+
+	// It goes before deleteExpiredSessions and looks at the same rows.
+	updateGuestsOfExpiredSessions = `UPDATE users SET signed_in_at = expired.used_at
+		FROM (SELECT user_id, MAX(last_used_at) AS used_at
+			FROM (SELECT user_id, last_used_at FROM sessions WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2) AS due
+			GROUP BY user_id) AS expired
+		WHERE users.id = expired.user_id AND users.guest = 1 AND users.signed_in_at < expired.used_at`
+
+	// Guests with a session that is live at $3 are not due before it ends. $4 is how long guests may be idle; a session
+	// that was made when that was longer still ends when it says.
+	updateGuestsInUse = `UPDATE users SET signed_in_at =
+			(SELECT MAX(CASE WHEN last_used_at > expires_at - $4 THEN last_used_at ELSE expires_at - $4 END)
+				FROM sessions WHERE user_id = users.id)
+		WHERE guest = 1 AND signed_in_at <= $1
+			AND EXISTS (SELECT 1 FROM sessions WHERE user_id = users.id AND expires_at > $3)
+			AND id IN (SELECT id FROM users WHERE guest = 1 AND signed_in_at <= $1 ORDER BY signed_in_at LIMIT $2)`
+
+	// Whoever gives a guest a session, or upgrades one, writes the user's row first: then this waits, and finds another
+	// signed_in_at, or no guest.
+	deleteUnusedGuests = `DELETE FROM users
+		WHERE guest = 1 AND signed_in_at <= $1
+			AND NOT EXISTS (SELECT 1 FROM sessions WHERE user_id = users.id)
+			AND id IN (SELECT id FROM users WHERE guest = 1 AND signed_in_at <= $1 ORDER BY signed_in_at LIMIT $2)`
+
+	// A page of guests who were not seen since $1, in the order of the index; $2 and $3 are the last one of the page before.
+	// A guest is unused without a session that is live at $4 or was used since.
+	// PostgreSQL might read all sessions for EXISTS; it cannot do so to count them.
+	selectGuestPage = `SELECT id, signed_in_at,
+			(SELECT COUNT(*) FROM sessions WHERE user_id = users.id AND (expires_at > $4 OR last_used_at > $1))
+		FROM users
+		WHERE guest = 1 AND signed_in_at <= $1 AND signed_in_at >= $2 AND (signed_in_at > $2 OR id > $3)
+		ORDER BY signed_in_at, id LIMIT $5`
+
+	// The unused ones of that page; $5 and $6 are its last one.
+	deleteGuestPage = `DELETE FROM users
+		WHERE guest = 1 AND signed_in_at <= $1 AND signed_in_at >= $2 AND (signed_in_at > $2 OR id > $3)
+			AND signed_in_at <= $5 AND (signed_in_at < $5 OR id <= $6)
+			AND NOT EXISTS (SELECT 1 FROM sessions WHERE user_id = users.id AND (expires_at > $4 OR last_used_at > $1))`
+)
+
+const (
+	auditColumns = `id, at, kind, outcome, reason, user_id, other_id, proof, session_id, token, login, count, ip, user_agent`
+
+	insertAuditEvent = `INSERT INTO audit_events (at, kind, outcome, reason, user_id, other_id, proof, session_id, token, login, count,
+			ip, user_agent)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
+
+	// The newest $6 before the event of time $1 and id $2, and not before $3. An empty kind or outcome is any.
+	selectAuditEvents = `SELECT ` + auditColumns + ` FROM audit_events
+		WHERE (at, id) < ($1, $2) AND at >= $3 AND (CAST($4 AS TEXT) = '' OR kind = $4) AND (CAST($5 AS TEXT) = '' OR outcome = $5)
+		ORDER BY at DESC, id DESC LIMIT $6`
+
+	selectAuditEventsOfUser = `SELECT ` + auditColumns + ` FROM audit_events
+		WHERE user_id = $7 AND (at, id) < ($1, $2) AND at >= $3 AND (CAST($4 AS TEXT) = '' OR kind = $4) AND (CAST($5 AS TEXT) = '' OR outcome = $5)
+		ORDER BY at DESC, id DESC LIMIT $6`
+
+	deleteOldAuditEvents = `DELETE FROM audit_events WHERE id IN
+		(SELECT id FROM audit_events WHERE at < $1 ORDER BY at, id LIMIT $2)`
 )
 
 const deleteOldInvalidations = `DELETE FROM invalidations WHERE seq IN

@@ -114,9 +114,15 @@ func (s *Store) CreateUser(ctx context.Context, n auth.NewUser) (auth.User, erro
 		if err := s.addWaysIn(ctx, q, user.ID, n.Identities, n.Session, n.Now); err != nil {
 			return err
 		}
+		if err := s.useGuestKey(ctx, q, n.Key, user.ID, n.Now); err != nil {
+			return err
+		}
 		return s.welcome(ctx, q, user.ID, n.Email, n.Mail, n.Now)
 	})
-	if errors.Is(err, errUnique) {
+	switch {
+	case errors.Is(err, errKeyUsed):
+		return auth.User{}, s.whoseKey(ctx, n.Key, n.Now)
+	case errors.Is(err, errUnique):
 		return auth.User{}, s.whatIsTaken(ctx, 0, n.Username, n.Email, n.Identities)
 	}
 	return user, err

@@ -104,11 +104,23 @@ func (s *Server) signUpTemporarily(c *call) error {
 	if err := c.decodeOptional(); err != nil {
 		return err
 	}
-	signedIn, err := s.cfg.Service.SignUpGuest(c.r.Context(), c.origin())
+	signedIn, err := c.signUpGuest()
 	if err != nil {
 		return err
 	}
 	return c.json(http.StatusOK, wireSignedIn(signedIn))
+}
+
+// signUpGuest creates a guest, or finds the one that the request's Idempotency-Key has made.
+func (c *call) signUpGuest() (auth.SignedIn, error) {
+	keys := c.r.Header["Idempotency-Key"]
+	switch len(keys) {
+	case 0:
+		return c.server.cfg.Service.SignUpGuest(c.r.Context(), c.origin())
+	case 1:
+		return c.server.cfg.Service.SignUpGuestOnce(c.r.Context(), auth.IdempotencyKey(keys[0]), c.origin())
+	}
+	return auth.SignedIn{}, auth.ErrKeyInvalid
 }
 
 func (s *Server) requestReset(c *call) error {

@@ -94,7 +94,7 @@ func (s *Server) signOut(c *call) error {
 	if err := c.decodeOptional(); err != nil {
 		return err
 	}
-	if err := s.cfg.Service.SignOut(c.r.Context(), *c.current); err != nil {
+	if err := s.cfg.Service.SignOut(c.r.Context(), *c.current, c.origin()); err != nil {
 		return err
 	}
 	return c.noContent()
@@ -120,7 +120,7 @@ func (s *Server) deleteSession(c *call) error {
 	if err != nil {
 		return auth.ErrNotFound
 	}
-	if err := s.cfg.Service.RevokeSession(c.r.Context(), *c.current, auth.SessionID(id)); err != nil {
+	if err := s.cfg.Service.RevokeSession(c.r.Context(), *c.current, auth.SessionID(id), c.origin()); err != nil {
 		return err
 	}
 	return c.noContent()
@@ -130,7 +130,7 @@ func (s *Server) deleteOtherSessions(c *call) error {
 	if err := c.decodeOptional(); err != nil {
 		return err
 	}
-	if err := s.cfg.Service.RevokeOtherSessions(c.r.Context(), *c.current); err != nil {
+	if err := s.cfg.Service.RevokeOtherSessions(c.r.Context(), *c.current, c.origin()); err != nil {
 		return err
 	}
 	return c.noContent()

@@ -117,6 +117,10 @@ func answerTo(err error) answer {
 		return one(http.StatusConflict, latchkey.CodeConflict, "app_id", latchkey.FieldTaken, msgHasIdentity)
 	case errors.Is(err, auth.ErrLastWayIn):
 		return one(http.StatusConflict, latchkey.CodeConflict, "id", latchkey.FieldInvalid, msgLastWayIn)
+	case errors.Is(err, auth.ErrKeySpent):
+		return one(http.StatusConflict, latchkey.CodeConflict, "idempotency_key", latchkey.FieldTaken, msgKeySpent)
+	case errors.Is(err, auth.ErrKeyInvalid):
+		return one(http.StatusBadRequest, latchkey.CodeInvalidRequest, "idempotency_key", latchkey.FieldInvalid, msgKeyInvalid)
 	case errors.Is(err, errTokenConflict):
 		return one(http.StatusBadRequest, latchkey.CodeTokenConflict, "token", latchkey.FieldInvalid, msgTokenConflict)
 	case errors.Is(err, errBadJSON):

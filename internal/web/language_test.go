@@ -189,6 +189,8 @@ func failures() map[string]struct {
 		"no route":            {own["no route"], 404, latchkey.CodeNotFound, []string{"path invalid"}},
 		"method":              {own["method"], 405, latchkey.CodeMethodNotAllowed, []string{"method unsupported"}},
 		"identity taken":      {auth.ErrIdentityTaken, 409, latchkey.CodeConflict, []string{"uid taken"}},
+		"key spent":           {auth.ErrKeySpent, 409, latchkey.CodeConflict, []string{"idempotency_key taken"}},
+		"key invalid":         {auth.ErrKeyInvalid, 400, latchkey.CodeInvalidRequest, []string{"idempotency_key invalid"}},
 		"token conflict":      {own["token conflict"], 400, latchkey.CodeTokenConflict, []string{"token invalid"}},
 		"bad JSON":            {own["bad JSON"], 400, latchkey.CodeInvalidJSON, []string{"body invalid"}},
 		"bad request":         {own["bad request"], 400, latchkey.CodeInvalidRequest, []string{"body invalid"}},

@@ -26,6 +26,8 @@ const (
 	msgGuest              messageKey = "guest"
 	msgBlocked            messageKey = "blocked"
 	msgSnapshotUser       messageKey = "snapshot_user"
+	msgKeySpent           messageKey = "key_spent"
+	msgKeyInvalid         messageKey = "key_invalid"
 	msgTokenConflict      messageKey = "token_conflict"
 	msgBadJSON            messageKey = "bad_json"
 	msgBadRequest         messageKey = "bad_request"
@@ -59,6 +61,8 @@ var messages = map[messageKey]translated{
 	msgGuest:              {"Guests cannot do this. Please sign up first.", "游客无法执行此操作，请先注册。"},
 	msgBlocked:            {"WeChat does not let this account sign in just now.", "该微信账号存在风险，暂时无法登录。"},
 	msgSnapshotUser:       {"Please open the full service in WeChat and sign in there.", "请在微信中点击“使用完整服务”后登录。"},
+	msgKeySpent:           {"The guest of this Idempotency-Key has become a user or is gone. Please sign in, or start with a new key.", "该 Idempotency-Key 对应的游客已成为正式用户或已不存在，请登录，或使用新的 Idempotency-Key。"},
+	msgKeyInvalid:         {"Idempotency-Key must be a single header line of 16 to 128 visible ASCII characters, a UUID for example.", "Idempotency-Key 只能出现一次，且必须是 16 到 128 个可见的 ASCII 字符，例如一个 UUID。"},
 	msgTokenConflict:      {"The request carries two different tokens.", "请求中包含两个不同的令牌。"},
 	msgBadJSON:            {"The body must be one JSON object in UTF-8, with each member once and spelled as documented.", "请求体必须是一个 UTF-8 编码的 JSON 对象，每个字段只出现一次，且大小写与文档一致。"},
 	msgBadRequest:         {"The request could not be read.", "无法读取该请求。"},

@@ -17,7 +17,9 @@ func testCleanUp(t *testing.T, db Database) {
 	testOldMail(t, f)
 
 	t.Run("all kinds are counted together, and when nothing is due nothing happens", func(t *testing.T) {
-		f.create(t, f.newGuest()) // its session, then itself
+		guest := f.newGuest()
+		guest.Key = f.guestKey()
+		f.create(t, guest) // its session and key, then itself
 		n := f.newUser()
 		user := f.create(t, n) // its session
 		f.issue(t, f.token(user.ID, n.Email))
@@ -32,8 +34,8 @@ func testCleanUp(t *testing.T, db Database) {
 		for {
 			got, err := f.CleanUp(t.Context(), everything, 1)
 			must(t, "CleanUp", err)
-			if got > 5 {
-				t.Errorf("CleanUp deleted %d rows, want at most one of each of five kinds", got)
+			if got > 6 {
+				t.Errorf("CleanUp deleted %d rows, want at most one of each of six kinds", got)
 			}
 			if got == 0 {
 				break
@@ -102,7 +104,7 @@ func testExpired(t *testing.T, f fixture) {
 
 func testUnusedGuests(t *testing.T, f fixture) {
 	ctx := t.Context()
-	due := auth.Due{GuestsBefore: noon}
+	due := auth.Due{Now: noon, GuestsBefore: noon}
 	// signOut ends the only session that a user has.
 	signOut := func(t *testing.T, n auth.NewUser) auth.User {
 		t.Helper()
@@ -115,8 +117,11 @@ func testUnusedGuests(t *testing.T, f fixture) {
 		n := f.newGuest()
 		n.Now = noon.AddDate(-5, 0, 0)
 		before := f.stateOf(t, f.create(t, n).ID)
-		f.expectCleanUp(t, due, 0)
+		f.expectCleanUp(t, due, 1)
 		f.expectState(t, before)
+		f.expectCleanUp(t, due, 0) // it is not looked at again
+		must(t, "RevokeSession", f.RevokeSession(ctx, before.User.ID, n.Session.ID))
+		f.expectCleanUp(t, auth.Due{Now: noon, GuestsBefore: distant}, 1)
 	})
 
 	t.Run("a guest who signed in lately is not cleaned up", func(t *testing.T) {
@@ -135,7 +140,7 @@ func testUnusedGuests(t *testing.T, f fixture) {
 		f.expectCleanUp(t, due, 0)
 		f.expectState(t, before)
 		f.expectState(t, oldBefore)
-		f.expectCleanUp(t, auth.Due{GuestsBefore: noon.Add(time.Microsecond)}, 2)
+		f.expectCleanUp(t, auth.Due{Now: noon, GuestsBefore: noon.Add(time.Microsecond)}, 2)
 		f.expectFree(t, n.Username, nil, nil)
 		f.expectFree(t, old.Username, nil, nil)
 	})
@@ -152,7 +157,7 @@ func testUnusedGuests(t *testing.T, f fixture) {
 		states := []state{
 			f.stateOf(t, signOut(t, full).ID), f.stateOf(t, signOut(t, identified).ID), f.stateOf(t, upgraded.ID),
 		}
-		f.expectCleanUp(t, auth.Due{GuestsBefore: distant}, 0)
+		f.expectCleanUp(t, auth.Due{Now: noon, GuestsBefore: distant}, 0)
 		for _, s := range states {
 			f.expectState(t, s)
 		}
@@ -161,12 +166,12 @@ func testUnusedGuests(t *testing.T, f fixture) {
 	t.Run("a guest who cannot come back goes, with name and id, and the id is never given out again", func(t *testing.T) {
 		n := f.newGuest()
 		guest := signOut(t, n)
-		f.expectCleanUp(t, auth.Due{GuestsBefore: noon.Add(-time.Microsecond)}, 0)
+		f.expectCleanUp(t, auth.Due{Now: noon, GuestsBefore: noon.Add(-time.Microsecond)}, 0)
 		f.expectCleanUp(t, due, 1)
 		f.expectFree(t, n.Username, nil, nil)
 		_, _, err := f.FindUser(ctx, guest.ID)
 		expectError(t, "FindUser", err, auth.ErrNotFound)
-		n.Session = f.session(noon)
+		n.Session, n.Guest = f.session(noon), false
 		if again := f.create(t, n); again.ID <= guest.ID {
 			t.Errorf("the new user got id %d, want one beyond %d", again.ID, guest.ID)
 		}
@@ -178,6 +183,100 @@ func testUnusedGuests(t *testing.T, f fixture) {
 		f.create(t, n)
 		f.expectCleanUp(t, auth.Due{Now: noon.Add(-time.Hour), GuestsBefore: noon}, 2)
 		f.expectFree(t, n.Username, nil, nil)
+	})
+}
+
+// testGuestsInUse has tests of which each leaves no guest behind.
+func testGuestsInUse(t *testing.T, db Database) {
+	f := newFixture(t, db)
+	ctx := t.Context()
+	// idle is how long guests may be here.
+	const idle = time.Hour
+	dueAt := func(now time.Time) auth.Due { return auth.Due{Now: now, GuestsBefore: now.Add(-idle)} }
+	// guest is one whose session ends when it was not used for that long.
+	guest := func(t *testing.T, made time.Time) (auth.User, auth.SessionID) {
+		t.Helper()
+		n := f.newGuest()
+		n.Now, n.Session = made, f.session(made)
+		n.Session.ExpiresAt = made.Add(idle)
+		return f.create(t, n), n.Session.ID
+	}
+	touch := func(t *testing.T, id auth.SessionID, at time.Time) {
+		t.Helper()
+		must(t, "TouchSessions", f.TouchSessions(ctx, []auth.SessionUse{{ID: id, UsedAt: at, ExpiresAt: at.Add(idle)}}))
+	}
+	expectGone := func(t *testing.T, id auth.UserID) {
+		t.Helper()
+		_, _, err := f.FindUser(ctx, id)
+		expectError(t, "FindUser", err, auth.ErrNotFound)
+	}
+
+	t.Run("a guest is cleaned up by last use, not by age, and looked at once in that time", func(t *testing.T) {
+		user, session := guest(t, noon)
+		for hours := range 5 {
+			used := noon.Add(time.Duration(hours)*idle + idle/2)
+			touch(t, session, used)
+			f.expectCleanUp(t, dueAt(used.Add(idle/2)), 1)
+			f.expectCleanUp(t, dueAt(used.Add(idle-time.Microsecond)), 0)
+		}
+		end := noon.Add(5*idle + idle/2)
+		before := f.stateOf(t, user.ID)
+		f.expectCleanUp(t, dueAt(end.Add(-time.Microsecond)), 0)
+		f.expectState(t, before)
+		f.expectCleanUp(t, dueAt(end), 2) // the session and the guest
+		expectGone(t, user.ID)
+	})
+
+	t.Run("a guest whose session is ended in any way stays as long after its last use", func(t *testing.T) {
+		used := noon.Add(10 * idle)
+		for name, end := range map[string]func(t *testing.T, user auth.UserID, session auth.SessionID){
+			"signed out": func(t *testing.T, user auth.UserID, session auth.SessionID) {
+				must(t, "RevokeSession", f.RevokeSession(ctx, user, session))
+			},
+			"signed out elsewhere": func(t *testing.T, user auth.UserID, _ auth.SessionID) {
+				must(t, "RevokeOtherSessions", f.RevokeOtherSessions(ctx, user, nobodys))
+			},
+			"too old": func(t *testing.T, _ auth.UserID, session auth.SessionID) {
+				at := used.Add(time.Microsecond)
+				must(t, "TouchSessions", f.TouchSessions(ctx, []auth.SessionUse{{ID: session, UsedAt: at, ExpiresAt: at}}))
+				f.expectCleanUp(t, auth.Due{Now: at}, 1)
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				user, session := guest(t, noon)
+				touch(t, session, used)
+				end(t, user.ID, session)
+				f.expectCleanUp(t, dueAt(used.Add(idle-time.Microsecond)), 0)
+				f.expectState(t, state{User: user})
+				f.expectCleanUp(t, dueAt(used.Add(idle+time.Microsecond)), 1)
+				expectGone(t, user.ID)
+			})
+		}
+	})
+
+	t.Run("of guests whose sessions were made to last longer, each is looked at once, and goes with the session", func(t *testing.T) {
+		const guests = 7
+		var ids []auth.UserID
+		for range guests {
+			n := f.newGuest() // with a session of a day
+			ids = append(ids, f.create(t, n).ID)
+		}
+		looked := 0
+		for {
+			n, err := f.CleanUp(ctx, dueAt(noon.Add(3*idle)), 2)
+			must(t, "CleanUp", err)
+			if looked += n; n == 0 {
+				break
+			}
+		}
+		if looked != guests {
+			t.Errorf("CleanUp looked at %d guests, want each of %d once", looked, guests)
+		}
+		f.expectCleanUp(t, dueAt(noon.Add(24*time.Hour-time.Microsecond)), 0)
+		f.expectCleanUp(t, dueAt(noon.Add(24*time.Hour)), 2*guests)
+		for _, id := range ids {
+			expectGone(t, id)
+		}
 	})
 }
 

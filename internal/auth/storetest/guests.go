@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -9,7 +10,12 @@ import (
 
 func testGuests(t *testing.T, db Database) {
 	f := newFixture(t, db)
+	testUpgrades(t, f)
+	testGuestKeys(t, f)
+	testPruning(t, f)
+}
 
+func testUpgrades(t *testing.T, f fixture) {
 	t.Run("a guest becomes a full user in place", func(t *testing.T) {
 		t.Parallel()
 		ctx := t.Context()
@@ -191,5 +197,167 @@ func testGuests(t *testing.T, db Database) {
 		}
 		_, err := f.UpgradeGuest(t.Context(), auth.GuestUpgrade{UserID: nobody, Username: f.username(), Now: noon, Session: f.session(noon)})
 		expectError(t, "UpgradeGuest of nobody", err, auth.ErrChanged)
+	})
+}
+
+// expectKeyOf fails the test unless the error says that the key has made this guest.
+func expectKeyOf(t *testing.T, err error, guest auth.UserID) {
+	t.Helper()
+	if used, ok := errors.AsType[*auth.GuestKeyUsedError](err); !ok || used.UserID != guest {
+		t.Errorf("CreateUser: got error %v, want that the key has made user %d", err, guest)
+	}
+}
+
+func testGuestKeys(t *testing.T, f fixture) {
+	// again is another guest that is to be made with the same key at some time.
+	again := func(key *auth.GuestKey, at time.Time) auth.NewUser {
+		n := f.newGuest()
+		n.Key = &auth.GuestKey{Hash: key.Hash, ExpiresAt: at.Add(24 * time.Hour)}
+		n.Now, n.Session = at, f.session(at)
+		return n
+	}
+
+	t.Run("a key makes one guest until it expires, and then another one", func(t *testing.T) {
+		t.Parallel()
+		ctx := t.Context()
+		first := f.newGuest()
+		first.Key = f.guestKey()
+		guest := f.create(t, first)
+		for _, at := range []time.Time{noon, noon.Add(24*time.Hour - time.Microsecond)} {
+			n := again(first.Key, at)
+			_, err := f.CreateUser(ctx, n)
+			expectKeyOf(t, err, guest.ID)
+			f.expectFree(t, n.Username, nil, nil)
+			f.expectNoSession(t, n.Session.ID)
+		}
+		f.expectSessions(t, guest.ID, first.Session.ID)
+
+		at := noon.Add(24 * time.Hour)
+		second := f.create(t, again(first.Key, at))
+		if second.ID == guest.ID {
+			t.Error("got the same guest, want another one")
+		}
+		_, err := f.CreateUser(ctx, again(first.Key, at))
+		expectKeyOf(t, err, second.ID)
+	})
+
+	t.Run("a guest who could not be made leaves the key unused", func(t *testing.T) {
+		t.Parallel()
+		taken, n := f.newGuest(), f.newGuest()
+		f.create(t, taken)
+		n.Key = f.guestKey()
+		n.Username = taken.Username
+		_, err := f.CreateUser(t.Context(), n)
+		expectError(t, "CreateUser", err, &auth.TakenError{Username: true})
+		n.Username, n.Session.ID = f.username(), taken.Session.ID
+		_, err = f.CreateUser(t.Context(), n)
+		expectError(t, "CreateUser", err, auth.ErrSessionIDTaken)
+		n.Session = f.session(noon)
+		f.create(t, n)
+	})
+
+	t.Run("a guest gets further sessions, and nobody who is none any more", func(t *testing.T) {
+		t.Parallel()
+		ctx := t.Context()
+		n := f.newGuest()
+		guest := f.create(t, n)
+		signIn := func() (auth.SessionID, error) {
+			s := f.session(noon)
+			_, err := f.CreateSession(ctx, auth.SignIn{UserID: guest.ID, Session: s, GuestOnly: true})
+			return s.ID, err
+		}
+		second, err := signIn()
+		must(t, "CreateSession", err)
+		f.expectSessions(t, guest.ID, second, n.Session.ID)
+
+		must(t, "SetStatus", f.SetStatus(ctx, guest.ID, auth.StatusDisabled))
+		_, err = signIn()
+		expectError(t, "CreateSession of a disabled guest", err, auth.ErrChanged)
+		must(t, "SetStatus", f.SetStatus(ctx, guest.ID, auth.StatusActive))
+		up := auth.GuestUpgrade{UserID: guest.ID, Identities: f.identities(), Now: noon, Session: f.session(noon)}
+		_, err = f.UpgradeGuest(ctx, up)
+		must(t, "UpgradeGuest", err)
+		_, err = signIn()
+		expectError(t, "CreateSession of a full user", err, auth.ErrChanged)
+		f.expectSessions(t, guest.ID, up.Session.ID)
+	})
+
+	t.Run("a key goes on leading to a guest who was upgraded or deleted", func(t *testing.T) {
+		t.Parallel()
+		ctx := t.Context()
+		upgraded, deleted := f.newGuest(), f.newGuest()
+		upgraded.Key, deleted.Key = f.guestKey(), f.guestKey()
+		was, gone := f.create(t, upgraded).ID, f.create(t, deleted).ID
+		_, err := f.UpgradeGuest(ctx, auth.GuestUpgrade{UserID: was, Identities: f.identities(), Now: noon, Session: f.session(noon)})
+		must(t, "UpgradeGuest", err)
+		must(t, "DeleteUser", f.DeleteUser(ctx, gone, "", noon))
+		_, err = f.CreateUser(ctx, again(upgraded.Key, noon))
+		expectKeyOf(t, err, was)
+		_, err = f.CreateUser(ctx, again(deleted.Key, noon))
+		expectKeyOf(t, err, gone)
+	})
+}
+
+// testPruning has a time of its own: who is unused is so for every test.
+func testPruning(t *testing.T, f fixture) {
+	t.Run("pruning deletes those who were not seen for so long and have no live session, and counting deletes nobody", func(t *testing.T) {
+		ctx := t.Context()
+		long := noon.AddDate(-30, 0, 0) // no other test's
+		p := auth.Pruning{Before: long.Add(time.Hour), LiveAt: long.Add(24 * time.Hour)}
+		// create makes one who was seen at a time and has a session until another; zero: none.
+		create := func(n auth.NewUser, used, ends time.Time) auth.UserID {
+			n.Now = long
+			n.Session = f.session(long)
+			n.Session.LastUsedAt, n.Session.ExpiresAt = used, ends
+			id := f.create(t, n).ID
+			if ends.IsZero() {
+				must(t, "RevokeSession", f.RevokeSession(ctx, id, n.Session.ID))
+			}
+			return id
+		}
+		full := f.newUser()
+		full.PasswordHash = ""
+		kept := []auth.UserID{
+			create(f.newGuest(), long, p.LiveAt.Add(time.Microsecond)),     // live
+			create(f.newGuest(), p.Before.Add(time.Microsecond), p.LiveAt), // used since
+			create(f.newGuest(), p.Before.Add(time.Microsecond), time.Time{}),
+			create(full, long, time.Time{}),
+		}
+		const unused = 1100 // some pages, the last one not full
+		gone := make([]auth.UserID, unused)
+		for i := range gone {
+			ends := time.Time{}
+			if i%3 == 0 {
+				ends = p.LiveAt
+			}
+			gone[i] = create(f.newGuest(), p.Before, ends)
+		}
+
+		for range 2 {
+			n, err := f.CountUnusedGuests(ctx, p)
+			must(t, "CountUnusedGuests", err)
+			if n != unused {
+				t.Errorf("CountUnusedGuests: got %d, want %d", n, unused)
+			}
+		}
+		var steps []int64
+		n, err := f.PruneGuests(ctx, p, func(deleted int64) { steps = append(steps, deleted) })
+		must(t, "PruneGuests", err)
+		if n != unused || len(steps) < 3 || steps[len(steps)-1] != unused {
+			t.Errorf("PruneGuests: got %d after %v, want %d in small batches", n, steps, unused)
+		}
+		for _, id := range gone {
+			_, _, err := f.FindUser(ctx, id)
+			expectError(t, "FindUser", err, auth.ErrNotFound)
+		}
+		for _, id := range kept {
+			_, _, err := f.FindUser(ctx, id)
+			must(t, "FindUser", err)
+		}
+		n, err = f.PruneGuests(ctx, p, func(int64) {})
+		must(t, "PruneGuests", err)
+		if n != 0 {
+			t.Errorf("PruneGuests: got %d the second time, want 0", n)
+		}
 	})
 }

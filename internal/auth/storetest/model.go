@@ -263,6 +263,7 @@ func (m *model) revokeSession(rt *rapid.T) {
 	user, id := m.user(rt), m.session(rt)
 	want := error(auth.ErrNotFound)
 	if s, ok := m.sessions[id]; ok && s.UserID == user {
+		m.noteGuestSeen(user)
 		want = nil
 		delete(m.sessions, id)
 	}
@@ -271,6 +272,7 @@ func (m *model) revokeSession(rt *rapid.T) {
 
 func (m *model) revokeOtherSessions(rt *rapid.T) {
 	user, keep := m.user(rt), m.session(rt)
+	m.noteGuestSeen(user)
 	m.endSessions(user, keep)
 	expect(rt, m.f.RevokeOtherSessions(rt.Context(), user, keep), nil)
 }
@@ -350,15 +352,37 @@ func (m *model) cleanUp(rt *rapid.T) {
 	due := auth.Due{Now: m.now(rt), GuestsBefore: m.now(rt), DeletedBefore: m.now(rt)}
 	_, err := m.f.CleanUp(rt.Context(), due, 1_000_000) // rows of earlier checks go too, so their number says nothing
 	expect(rt, err, nil)
-	maps.DeleteFunc(m.sessions, func(_ auth.SessionID, s auth.Session) bool { return !s.ExpiresAt.After(due.Now) })
-	signedIn := make(map[auth.UserID]bool)
+	maps.DeleteFunc(m.sessions, func(_ auth.SessionID, s auth.Session) bool {
+		expired := !s.ExpiresAt.After(due.Now)
+		if u := m.users[s.UserID]; expired && u.Guest && s.LastUsedAt.After(u.signedInAt) {
+			u.signedInAt = s.LastUsedAt
+		}
+		return expired
+	})
+	signedIn := make(map[auth.UserID]time.Time) // when the guest was seen last, or as if
 	for _, s := range m.sessions {
-		signedIn[s.UserID] = true
+		for _, at := range []time.Time{s.LastUsedAt, s.ExpiresAt.Add(due.GuestsBefore.Sub(due.Now))} {
+			if at.After(signedIn[s.UserID]) {
+				signedIn[s.UserID] = at
+			}
+		}
 	}
 	maps.DeleteFunc(m.users, func(id auth.UserID, u *modelUser) bool {
-		return u.Status == auth.StatusDeleted && !u.deletedAt.After(due.DeletedBefore) ||
-			u.Guest && !signedIn[id] && !u.signedInAt.After(due.GuestsBefore)
+		isDue := u.Guest && !u.signedInAt.After(due.GuestsBefore)
+		if at, ok := signedIn[id]; ok && isDue {
+			u.signedInAt, isDue = at, false
+		}
+		return isDue || u.Status == auth.StatusDeleted && !u.deletedAt.After(due.DeletedBefore)
 	})
+}
+
+// noteGuestSeen is what the end of a session does to the clean-up of a guest.
+func (m *model) noteGuestSeen(user auth.UserID) {
+	for _, s := range m.sessions {
+		if u := m.users[user]; s.UserID == user && u.Guest && s.LastUsedAt.After(u.signedInAt) {
+			u.signedInAt = s.LastUsedAt
+		}
+	}
 }
 
 // compare fails the check unless every look-up finds what the model holds.

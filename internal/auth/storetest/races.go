@@ -17,6 +17,7 @@ func testRaces(t *testing.T, db Database) {
 	f := newFixture(t, db)
 	nodes := nodes{f, f.on(open(t, db))}
 	testRacingSignUps(t, nodes)
+	testRacingGuests(t, nodes)
 	testRacingPasswords(t, nodes)
 	testRacingTokens(t, nodes)
 	testRacingSessions(t, nodes)
@@ -141,6 +142,183 @@ func testRacingSignUps(t *testing.T, nodes nodes) {
 			if i != winner {
 				f.expectState(t, s)
 			}
+		}
+	})
+}
+
+func testRacingGuests(t *testing.T, nodes nodes) {
+	f := nodes[0]
+	t.Run("of many sign-ups with one key exactly one makes a guest, and all get a session", func(t *testing.T) {
+		t.Parallel()
+		key := f.guestKey()
+		guests := make([]auth.NewUser, 20)
+		sessions := make([]auth.SessionID, len(guests))
+		for i := range guests {
+			guests[i] = f.newGuest()
+			guests[i].Key = key
+		}
+		ids := make([]auth.UserID, len(guests))
+		expectNoErrors(t, inParallel(len(guests), func(i int) error {
+			user, err := nodes.of(i).CreateUser(t.Context(), guests[i])
+			if used, ok := errors.AsType[*auth.GuestKeyUsedError](err); ok {
+				guests[i].Session = f.session(noon)
+				user, err = nodes.of(i).CreateSession(t.Context(), auth.SignIn{
+					UserID: used.UserID, Session: guests[i].Session, GuestOnly: true,
+				})
+			}
+			ids[i], sessions[i] = user.ID, guests[i].Session.ID
+			return err
+		}))
+		made := 0
+		for i, n := range guests {
+			if ids[i] != ids[0] {
+				t.Errorf("callers 0 and %d got guests %d and %d, want one", i, ids[0], ids[i])
+			}
+			if user, _, err := f.FindLogin(t.Context(), auth.Login{Username: n.Username}); err == nil && user.ID == ids[0] {
+				made++
+				continue
+			}
+			f.expectFree(t, n.Username, nil, nil)
+		}
+		if made != 1 {
+			t.Errorf("got %d guests, want 1", made)
+		}
+		slices.Sort(sessions)
+		slices.Reverse(sessions)
+		f.expectSessions(t, ids[0], sessions...)
+	})
+
+	upgrade := func(guest auth.UserID) auth.GuestUpgrade {
+		return auth.GuestUpgrade{
+			UserID: guest, Username: f.username(), Email: f.email(), Identities: f.identities(), Now: noon, Session: f.session(noon),
+		}
+	}
+	expectNothingOf := func(t *testing.T, up auth.GuestUpgrade) {
+		t.Helper()
+		f.expectFree(t, up.Username, up.Email, up.Identities)
+		f.expectNoSession(t, up.Session.ID)
+	}
+
+	t.Run("a guest who is upgraded and deleted at once is gone, and nothing of the upgrade is left", func(t *testing.T) {
+		t.Parallel()
+		for range rounds {
+			guest := f.create(t, f.newGuest())
+			up := upgrade(guest.ID)
+			errs := inParallel(2, func(i int) error {
+				if i == 0 {
+					_, err := nodes.of(0).UpgradeGuest(t.Context(), up)
+					return err
+				}
+				return nodes.of(1).DeleteUser(t.Context(), guest.ID, "", noon) // who has no password after the upgrade either
+			})
+			if errs[1] != nil || errs[0] != nil && !errors.Is(errs[0], auth.ErrChanged) {
+				t.Errorf("got %v and %v, want the deletion to succeed", errs[0], errs[1])
+			}
+			expectNothingOf(t, up)
+			f.expectSessions(t, guest.ID)
+		}
+	})
+
+	t.Run("a retry never signs in to whom the guest was upgraded", func(t *testing.T) {
+		t.Parallel()
+		for range rounds {
+			guest := f.create(t, f.newGuest())
+			up, s := upgrade(guest.ID), f.session(noon)
+			errs := inParallel(2, func(i int) error {
+				if i == 0 {
+					_, err := nodes.of(0).UpgradeGuest(t.Context(), up)
+					return err
+				}
+				_, err := nodes.of(1).CreateSession(t.Context(), auth.SignIn{UserID: guest.ID, Session: s, GuestOnly: true})
+				return err
+			})
+			if errs[0] != nil || errs[1] != nil && !errors.Is(errs[1], auth.ErrChanged) {
+				t.Errorf("got %v and %v, want the upgrade to succeed", errs[0], errs[1])
+			}
+			f.expectSessions(t, guest.ID, up.Session.ID)
+		}
+	})
+
+	// cleaners are all that deletes unused guests, as if the guests had been made long ago. One at a time: each would
+	// delete the guests of the other.
+	long := noon.AddDate(-15, 0, 0) // no other test's
+	cleaners := map[string]func(f fixture) error{
+		"the clean-up": func(f fixture) error {
+			_, err := f.CleanUp(t.Context(), auth.Due{Now: long.AddDate(0, 6, 0), GuestsBefore: long.AddDate(0, 5, 0)}, 7)
+			return err
+		},
+		"pruning": func(f fixture) error {
+			_, err := f.PruneGuests(t.Context(), auth.Pruning{Before: long.AddDate(0, 5, 0), LiveAt: long.AddDate(0, 6, 0)}, func(int64) {})
+			return err
+		},
+	}
+	for name, clean := range cleaners {
+		t.Run("whoever signs a guest in or upgrades one during "+name+" has all of it or nothing", func(t *testing.T) {
+			for range rounds {
+				guests := make([]auth.UserID, 12)
+				ups, sessions := make([]auth.GuestUpgrade, len(guests)), make([]auth.Session, len(guests))
+				for i := range guests {
+					n := f.newGuest()
+					n.Now, n.Session = long, f.session(long)
+					guests[i] = f.create(t, n).ID
+					must(t, "RevokeSession", f.RevokeSession(t.Context(), guests[i], n.Session.ID))
+					ups[i], sessions[i] = upgrade(guests[i]), f.session(noon)
+				}
+				errs := inParallel(len(guests)+2, func(i int) error {
+					if i >= len(guests) {
+						return clean(nodes.of(i))
+					}
+					if i%2 == 0 {
+						_, err := nodes.of(i).UpgradeGuest(t.Context(), ups[i])
+						return err
+					}
+					_, err := nodes.of(i).CreateSession(t.Context(), auth.SignIn{UserID: guests[i], Session: sessions[i], GuestOnly: true})
+					return err
+				})
+				expectNoErrors(t, errs[len(guests):])
+				for i, id := range guests {
+					begun := sessions[i].ID
+					if i%2 == 0 {
+						begun = ups[i].Session.ID
+					}
+					if errs[i] == nil {
+						f.expectSessions(t, id, begun)
+						continue
+					}
+					expectError(t, "the guest", errs[i], auth.ErrChanged)
+					_, _, err := f.FindUser(t.Context(), id)
+					expectError(t, "FindUser", err, auth.ErrNotFound)
+					f.expectNoSession(t, begun)
+					expectNothingOf(t, ups[i])
+				}
+			}
+		})
+	}
+
+	t.Run("a session that is used while the clean-up finds it expired stays, or goes with its guest", func(t *testing.T) {
+		t.Parallel()
+		at := noon.AddDate(-17, 0, 0) // no other test's
+		for range rounds {
+			n := f.newGuest()
+			n.Now, n.Session = at, f.session(at)
+			n.Session.ExpiresAt = at.Add(time.Hour)
+			guest := f.create(t, n)
+			used := auth.SessionUse{ID: n.Session.ID, UsedAt: at.Add(time.Hour), ExpiresAt: distant}
+			expectNoErrors(t, inParallel(2, func(i int) error {
+				if i == 0 {
+					return nodes.of(0).TouchSessions(t.Context(), []auth.SessionUse{used})
+				}
+				_, err := nodes.of(1).CleanUp(t.Context(), auth.Due{Now: at.Add(time.Hour), GuestsBefore: at}, 7)
+				return err
+			}))
+			_, _, err := f.FindUser(t.Context(), guest.ID)
+			if err == nil {
+				f.expectSessions(t, guest.ID, n.Session.ID)
+				must(t, "RevokeSession", f.RevokeSession(t.Context(), guest.ID, n.Session.ID))
+				continue
+			}
+			expectError(t, "FindUser", err, auth.ErrNotFound)
+			f.expectNoSession(t, n.Session.ID)
 		}
 	})
 }

@@ -53,6 +53,7 @@ func testRestarts(t *testing.T, db Database) {
 		f := newFixture(t, db)
 		n := f.newGuest()
 		n.Username, n.Now = "last-of-all", noon.AddDate(-9, 0, 0)
+		n.Session = f.session(n.Now)
 		guest := f.create(t, n)
 		must(t, "RevokeSession", f.RevokeSession(t.Context(), guest.ID, n.Session.ID))
 		f.expectCleanUp(t, auth.Due{GuestsBefore: noon.AddDate(-8, 0, 0)}, 1)
@@ -211,8 +212,23 @@ func everyMethod(f fixture) map[string]func(context.Context) error {
 			return f.ConfirmEmail(ctx, auth.EmailConfirmation{Token: f.token(1, f.email()), Now: noon})
 		},
 		"UndoEmailChange": func(ctx context.Context) error { return f.UndoEmailChange(ctx, f.token(1, f.email()), noon) },
+		"CountUnusedGuests": func(ctx context.Context) error {
+			_, err := f.CountUnusedGuests(ctx, auth.Pruning{Before: distant})
+			return err
+		},
+		"PruneGuests": func(ctx context.Context) error {
+			_, err := f.PruneGuests(ctx, auth.Pruning{Before: distant}, func(int64) {})
+			return err
+		},
 		"CleanUp": func(ctx context.Context) error {
 			_, err := f.CleanUp(ctx, auth.Due{}, 1)
+			return err
+		},
+		"AppendAuditEvents": func(ctx context.Context) error {
+			return f.AppendAuditEvents(ctx, []auth.AuditEvent{f.fact(1, noon)})
+		},
+		"ListAuditEvents": func(ctx context.Context) error {
+			_, err := f.ListAuditEvents(ctx, auth.AuditFilter{Limit: 1})
 			return err
 		},
 		"Ping": func(ctx context.Context) error { return f.Ping(ctx) },

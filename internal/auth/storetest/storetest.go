@@ -2,6 +2,7 @@
 package storetest
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -24,11 +25,20 @@ import (
 // PlaceholderDomain is that of every store under test.
 const PlaceholderDomain = "ideaegg.me"
 
-// Store is what an engine is: the storage of package auth, the outbox of package mail, and an end.
+// Store is what an engine is: the storage and the audit log of package auth, the outbox of package mail, what commands ask
+// for, and an end.
 type Store interface {
 	auth.Store
 	auth.Identities
+	auth.AuditLog
 	mail.Outbox
+	// CountUnusedGuests returns how many guests have no live session and were not seen for so long.
+	CountUnusedGuests(context.Context, auth.Pruning) (int64, error)
+	// PruneGuests deletes them in batches, of which it tells progress, and returns how many it deleted, also with an error.
+	// Whoever comes back meanwhile is left alone.
+	PruneGuests(ctx context.Context, p auth.Pruning, progress func(deleted int64)) (int64, error)
+	// ListAuditEvents returns the newest events that the filter chooses, oldest first.
+	ListAuditEvents(context.Context, auth.AuditFilter) ([]auth.AuditEvent, error)
 	// Close ends the store. Every later call returns auth.ErrUnavailable.
 	Close() error
 }
@@ -52,7 +62,9 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"one-time tokens", testOneTimeTokens},
 		{"e-mail addresses", testEmailAddresses},
 		{"mail", testMail},
+		{"audit events", testAudit},
 		{"clean-up", testCleanUp},
+		{"clean-up of guests in use", testGuestsInUse},
 		{"races", testRaces},
 		{"restarts", testRestarts},
 		{"any order of calls", testModel},
@@ -160,6 +172,11 @@ func (f fixture) newGuest() auth.NewUser {
 		Now:      noon,
 		Session:  f.session(noon),
 	}
+}
+
+// guestKey returns a key that nobody else has. It expires a day after noon.
+func (f fixture) guestKey() *auth.GuestKey {
+	return &auth.GuestKey{Hash: f.hash(), ExpiresAt: noon.Add(24 * time.Hour)}
 }
 
 // token is a one-time token of the user for a message of its own, issued at noon for half an hour.
