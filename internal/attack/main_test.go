@@ -83,6 +83,7 @@ func families() []family {
 		{"passwords", passwordAttacks()},
 		{"pages", pageAttacks()},
 		{"wechat", weChatAttacks()},
+		{"audit", auditAttacks()},
 	}
 }
 
@@ -107,12 +108,15 @@ func TestAttacks(t *testing.T) {
 			t.Run(f.name, func(t *testing.T) {
 				for _, c := range f.attacks {
 					t.Run(fmt.Sprintf("%s [%s]", c.name, c.against), func(t *testing.T) {
+						defer func() { // also when the case ends early
+							switch {
+							case t.Failed():
+								run.broken.Add(1)
+							case !t.Skipped():
+								held.Add(1)
+							}
+						}()
 						c.try(&arena{T: t, service: s})
-						if t.Failed() {
-							run.broken.Add(1)
-							return
-						}
-						held.Add(1)
 					})
 				}
 			})
