@@ -53,7 +53,7 @@ func (g answer) but(names ...string) string {
 }
 
 // leaks are texts that no answer may have: they would tell of the inside.
-var leaks = []string{"goroutine ", ".go:", "panic", "sqlite", "SQLSTATE", "pgx", "SELECT ", "INSERT ", "$argon2", "/tmp/"}
+var leaks = []string{"goroutine ", ".go:", "panic", "sqlite", "SQLSTATE", "pgconn", "SELECT ", "INSERT ", "$argon2", "/tmp/"}
 
 // do sends a request. The body is nil for none, a string as it is, an io.Reader in chunks, anything else as JSON; headers
 // are lines, and "Name:" takes one away. What a busy machine refuses with 503 is sent again. Every answer must be one that

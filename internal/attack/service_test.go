@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -251,11 +252,11 @@ type letterbox struct {
 	folder string
 
 	mu   sync.Mutex
-	read map[string]letter // by file
+	read []letter
 }
 
 func newLetterbox(folder string) *letterbox {
-	return &letterbox{folder: folder, read: make(map[string]letter)}
+	return &letterbox{folder: folder}
 }
 
 var (
@@ -264,7 +265,7 @@ var (
 	codeText = regexp.MustCompile(`: ([0-9]{8})\b`)
 )
 
-// all returns the messages of the folder, oldest first.
+// all returns the messages that were sent, oldest first. What was read is taken out of the folder.
 func (l *letterbox) all() ([]letter, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -272,18 +273,17 @@ func (l *letterbox) all() ([]letter, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := make([]letter, 0, len(files))
 	for _, file := range files {
-		found, ok := l.read[file]
-		if !ok {
-			if found, err = readLetter(file); err != nil {
-				return nil, err
-			}
-			l.read[file] = found
+		found, err := readLetter(file)
+		if err != nil {
+			return nil, err
 		}
-		list = append(list, found)
+		l.read = append(l.read, found)
+		if err := os.Remove(file); err != nil {
+			return nil, err
+		}
 	}
-	return list, nil
+	return slices.Clone(l.read), nil
 }
 
 func readLetter(file string) (letter, error) {
