@@ -15,6 +15,7 @@ type userCommand struct {
 	Disable disableCommand `cmd:"" help:"Keep a user out: no sign-in, and every session is refused at once. Example: latchkey user disable john@example.com"`
 	Enable  enableCommand  `cmd:"" help:"Let a disabled user in again. Example: latchkey user enable john_smith"`
 	Merge   mergeCommand   `cmd:"" help:"Make two users of one person one: the ways in of FROM become those of INTO, and FROM is deleted with its profile and sessions. Example: latchkey user merge 9f86d081 john_smith"`
+	Unlock  unlockCommand  `cmd:"" help:"Forget the wrong passwords that were tried at a user, and the waits that they began. Example: latchkey user unlock john_smith"`
 }
 
 // userFlags name one user in a database.
@@ -37,7 +38,23 @@ func (c enableCommand) Run(w world) error {
 	return c.setStatus(w, auth.StatusActive, auth.AuditUserEnabled, "enabled")
 }
 
-func (f userFlags) setStatus(w world, status auth.Status, kind auth.AuditKind, done string) (err error) {
+type unlockCommand struct{ userFlags }
+
+// Run lets passwords of the user be tried again.
+func (c unlockCommand) Run(w world) error {
+	return c.change(w, "unlocked", auth.AuditUnlocked, func(store *sqlstore.Store, user auth.UserID) error {
+		return store.Unlock(w.ctx, user)
+	})
+}
+
+func (f userFlags) setStatus(w world, status auth.Status, kind auth.AuditKind, done string) error {
+	return f.change(w, done, kind, func(store *sqlstore.Store, user auth.UserID) error {
+		return store.SetStatus(w.ctx, user, status)
+	})
+}
+
+// change does something to the user, records it and says so.
+func (f userFlags) change(w world, done string, kind auth.AuditKind, do func(*sqlstore.Store, auth.UserID) error) (err error) {
 	db, err := f.Settings()
 	if err != nil {
 		return err
@@ -55,8 +72,8 @@ func (f userFlags) setStatus(w world, status auth.Status, kind auth.AuditKind, d
 	if err != nil {
 		return err
 	}
-	if err := store.SetStatus(w.ctx, user.ID, status); err != nil {
-		return fmt.Errorf("set status: %w", err)
+	if err := do(store, user.ID); err != nil {
+		return fmt.Errorf("change user: %w", err)
 	}
 	if err := auditOperator(w.ctx, store, auth.AuditEvent{Kind: kind, UserID: user.ID}); err != nil {
 		return err

@@ -111,6 +111,26 @@ func TestMergedUsersAreOne(t *testing.T) {
 	})
 }
 
+// TestUnlockedUserMayTryAgain ends a wait with one program while another one serves.
+func TestUnlockedUserMayTryAgain(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, cfg sqlstore.Config) {
+		p := develop(t, cfg)
+		in := newUser("john_smith")
+		user := p.signedIn(t, "/sign_up", in)
+		for range 10 {
+			p.call(t, http.StatusUnauthorized, http.MethodPost, "/sign_in", members{"login": in["username"], "password": "a wrong password"})
+		}
+		signIn := members{"login": in["username"], "password": in["password"]}
+		limited := p.call(t, http.StatusTooManyRequests, http.MethodPost, "/sign_in", signIn)
+		if limited.header.Get("Retry-After") == "" {
+			t.Error("got no Retry-After")
+		}
+		manage(t, cfg, "unlock", in["email"], fmt.Sprintf("unlocked user %d (john_smith)\n", user.ID))
+		p.signedIn(t, "/sign_in", signIn)
+	})
+}
+
 // manage runs `latchkey user` beside a program that serves.
 func manage(t *testing.T, cfg sqlstore.Config, command, login, want string) {
 	t.Helper()

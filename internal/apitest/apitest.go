@@ -23,9 +23,7 @@ import (
 	"github.com/ideaegg/latchkey/internal/passhash"
 	"github.com/ideaegg/latchkey/internal/sqlstore"
 	"github.com/ideaegg/latchkey/internal/web"
-	"github.com/ideaegg/latchkey/internal/wechatapi"
 	"github.com/ideaegg/latchkey/internal/wechattest"
-	"github.com/ideaegg/latchkey/wechat"
 )
 
 // What a Server has unless its Options say otherwise.
@@ -38,7 +36,7 @@ const (
 	AuditKeep         = 180 * 24 * time.Hour
 )
 
-// Options are what differs from `latchkey serve` with nothing set but what is required.
+// Options are what differs from `latchkey serve` with nothing set but what is required and --rate-limits=off.
 type Options struct {
 	// Dev is --dev: a dev inbox at /dev/mail, and BelieveBareUID.
 	Dev            bool
@@ -51,13 +49,18 @@ type Options struct {
 	// WeChat, if not nil, is asked by the service, which has all its apps.
 	WeChat *wechattest.Server
 	// WeChatApps are what the service has when there is no WeChat that could be asked.
-	WeChatApps []auth.WeChatApp
+	WeChatApps      []auth.WeChatApp
+	WeChatRedirects []string
 
 	PasswordMinLength int
 	CommonPassword    func(normalized string) bool // nil: no list
 	SessionIdle       time.Duration
 	SessionMaxAge     time.Duration
 	GuestIdle         time.Duration
+
+	// Limits turns the limits and the lockout on. Tests share one address, and most of them make more users than one
+	// address may: without it there are none, as with --rate-limits=off.
+	Limits bool
 
 	Clock *Clock          // nil: one of its own
 	Hash  passhash.Config // without Params: the cheapest there are
@@ -149,9 +152,9 @@ func Start(t testing.TB, db sqlstore.Config, o Options) *Server {
 	if o.AuditLog != nil {
 		auditLog = o.AuditLog(auditLog)
 	}
-	weChat, apps := o.weChat(t)
+	weChat, appTokens, apps := o.weChat(t, s.Store, logger)
 	s.Service, err = auth.New(auth.Config{
-		Store: store, Identities: s.Store, AuditLog: auditLog, WeChat: weChat, WeChatApps: apps, Cache: cache, Hasher: s.Hasher, Mailer: s.waker, Logger: logger, Now: s.Clock.Now,
+		Store: store, Identities: s.Store, Limits: s.Store, AuditLog: auditLog, WeChat: weChat, AppTokens: appTokens, Handovers: s.Store, WeChatApps: apps, Cache: cache, Hasher: s.Hasher, Mailer: s.waker, Logger: logger, Now: s.Clock.Now,
 		PublicURL:         o.PublicURL,
 		PlaceholderDomain: dbtest.PlaceholderDomain,
 		PasswordMinLength: o.PasswordMinLength,
@@ -159,7 +162,9 @@ func Start(t testing.TB, db sqlstore.Config, o Options) *Server {
 		SessionIdle:       o.SessionIdle,
 		SessionMaxAge:     o.SessionMaxAge,
 		GuestIdle:         o.GuestIdle,
+		WeChatRedirects:   o.WeChatRedirects,
 		AuditKeep:         AuditKeep,
+		LimitsOff:         !o.Limits,
 		BelieveBareUID:    o.BelieveBareUID,
 	})
 	if err != nil {
@@ -183,6 +188,8 @@ func Start(t testing.TB, db sqlstore.Config, o Options) *Server {
 		BasePath:       o.BasePath,
 		TrustedProxies: o.TrustedProxies,
 		ServerKeys:     o.ServerKeys,
+		LimitsOff:      !o.Limits,
+		ProxyHint:      !o.Dev,
 		DevInbox:       s.devInbox(),
 	})
 	if err != nil {
@@ -218,27 +225,6 @@ func (o *Options) setDefaults() {
 	if o.Hash.MaxWait == 0 {
 		o.Hash.MaxWait = 20 * time.Second // a busy machine is no fault of the service
 	}
-}
-
-// weChat returns how the service asks WeChat, and which apps it has.
-func (o *Options) weChat(t testing.TB) (auth.WeChat, []auth.WeChatApp) {
-	t.Helper()
-	base := "http://127.0.0.1:1" // nobody answers there
-	apps := o.WeChatApps
-	var known []wechat.App
-	if o.WeChat != nil {
-		base = o.WeChat.URL
-		for _, app := range o.WeChat.Apps() {
-			apps = append(apps, auth.WeChatApp{ID: app.ID, Group: app.Group})
-			known = append(known, wechat.App{ID: wechat.AppID(app.ID), Secret: wechat.AppSecret(app.Secret), Kind: wechat.Kind(app.Kind)})
-		}
-	}
-	client, err := wechat.New(wechat.Config{BaseURL: base})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.CloseIdleConnections)
-	return wechatapi.New(client, known), apps
 }
 
 // run sends mail and follows other nodes' changes until the test ends. The Service's own periodic work is left to CleanUp

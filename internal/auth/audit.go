@@ -105,19 +105,21 @@ type AuditReason string
 
 // The reasons.
 const (
-	ReasonUnknownLogin  AuditReason = "unknown_login"
-	ReasonWrongPassword AuditReason = "wrong_password"
-	ReasonNoPassword    AuditReason = "no_password" // the user has none
-	ReasonDisabled      AuditReason = "disabled"
-	ReasonChanged       AuditReason = "changed"       // the password was right, but meanwhile replaced, or the user disabled
-	ReasonNoProof       AuditReason = "no_proof"      // nothing that proves the identity
-	ReasonBlocked       AuditReason = "blocked"       // by WeChat, or made up by it
-	ReasonTwoUsers      AuditReason = "two_users"     // openid and unionid of one person belong to different users
-	ReasonTaken         AuditReason = "taken"         // the identity or address is somebody else's, or the user has another there
-	ReasonLastWayIn     AuditReason = "last_way_in"   // nobody could sign in any more
-	ReasonStaleSession  AuditReason = "stale_session" // signed in too long ago for a user without a password
-	ReasonInvalidToken  AuditReason = "invalid_token" // unknown, used up, expired or for something else
-	ReasonWrongCode     AuditReason = "wrong_code"    // the same of a code
+	ReasonUnknownLogin    AuditReason = "unknown_login"
+	ReasonWrongPassword   AuditReason = "wrong_password"
+	ReasonNoPassword      AuditReason = "no_password" // the user has none
+	ReasonDisabled        AuditReason = "disabled"
+	ReasonChanged         AuditReason = "changed"           // the password was right, but meanwhile replaced, or the user disabled
+	ReasonNoProof         AuditReason = "no_proof"          // nothing that proves the identity
+	ReasonBlocked         AuditReason = "blocked"           // by WeChat, or made up by it
+	ReasonTwoUsers        AuditReason = "two_users"         // openid and unionid of one person belong to different users
+	ReasonTaken           AuditReason = "taken"             // the identity or address is somebody else's, or the user has another there
+	ReasonLastWayIn       AuditReason = "last_way_in"       // nobody could sign in any more
+	ReasonStaleSession    AuditReason = "stale_session"     // signed in too long ago for a user without a password
+	ReasonTooManyGuesses  AuditReason = "too_many_guesses"  // a wait began, or the password was disabled
+	ReasonTooManyRequests AuditReason = "too_many_requests" // from one address
+	ReasonInvalidToken    AuditReason = "invalid_token"     // unknown, used up, expired or for something else
+	ReasonWrongCode       AuditReason = "wrong_code"        // the same of a code
 )
 
 // AuditEvent is one fact of security: who, what, from where, with which proof, and why it was refused. It holds no secret

@@ -8,7 +8,8 @@ import (
 )
 
 // RequestReset queues a mail with a link and a code for whoever has this address, and returns nil also when nobody
-// has: who that is, is found out when the mail is written, so the answer and its time tell nothing. It returns a
+// has: who that is, is found out when the mail is written, so the answer and its time tell nothing. It returns nil too, and
+// queues nothing, for an address that enough mails went to just now: one of them still works. It returns a
 // *ValidationError for what is no address at all, or ErrUnavailable.
 func (s *Service) RequestReset(ctx context.Context, address string, origin Origin) error {
 	email, code := parseEmail(address)
@@ -18,7 +19,7 @@ func (s *Service) RequestReset(ctx context.Context, address string, origin Origi
 		return f.err()
 	}
 	now := s.cfg.Now().UTC()
-	err := s.cfg.Store.QueueMail(ctx, OutboxMessage{
+	err := s.queueLimited(ctx, email.Key, OutboxMessage{
 		Kind: MailResetPassword, Recipient: email.Key, Origin: origin, QueuedAt: now, NotAfter: now.Add(resetTTL),
 	})
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 
 const (
 	usernameHold = 30 * 24 * time.Hour
+	guessHold    = 24 * time.Hour     // wrong guesses that nobody goes on with are forgotten
 	failedHold   = 7 * 24 * time.Hour // time for an operator to look why mail failed
 	// freshSignIn is how long a session counts as a proof of presence for users who have no password to give.
 	freshSignIn = 10 * time.Minute
@@ -31,16 +32,19 @@ type Mailer interface {
 	Wake()
 }
 
-// Config is what a Service needs. Store, Identities, AuditLog, Cache, Hasher, Mailer, PublicURL, PlaceholderDomain, the
+// Config is what a Service needs. Store, Identities, Limits, AuditLog, Cache, Hasher, Mailer, PublicURL, PlaceholderDomain, the
 // lifetimes but SessionMaxAge, and Now are required.
 type Config struct {
 	Store      Store
-	Identities Identities // of the same database
-	AuditLog   AuditLog
+	Identities Identities    // of the same database
+	Limits     Limits        // likewise
+	AuditLog   AuditLog      // likewise
 	Cache      *SessionCache // the one that Store invalidates
 	Hasher     *passhash.Hasher
 	Mailer     Mailer
 	WeChat     WeChat       // required with WeChatApps
+	AppTokens  AppTokens    // likewise
+	Handovers  Handovers    // likewise; of the same database
 	Logger     *slog.Logger // nil: slog.Default
 	Now        func() time.Time
 
@@ -54,9 +58,13 @@ type Config struct {
 	GuestIdle     time.Duration // the same for guests, who are deleted then
 	AuditKeep     time.Duration // audit events are deleted at this age
 
+	// LimitsOff lets anybody guess and ask for mail as often as they like. For load tests only.
+	LimitsOff bool
 	// NotifyNewDevice mails users when they sign in on a device that was not seen before.
 	NotifyNewDevice bool
 	WeChatApps      []WeChatApp
+	// WeChatRedirects are the addresses that a browser may be sent to with the result of a sign-in.
+	WeChatRedirects []string
 	// BelieveBareUID lets anybody sign in as any openid. For development only.
 	BelieveBareUID bool
 }
@@ -80,12 +88,14 @@ func New(cfg Config) (*Service, error) {
 		return nil, errors.New("auth: no AuditLog")
 	case cfg.Cache == nil:
 		return nil, errors.New("auth: no Cache")
+	case cfg.Limits == nil:
+		return nil, errors.New("auth: no Limits")
 	case cfg.Hasher == nil:
 		return nil, errors.New("auth: no Hasher")
 	case cfg.Mailer == nil:
 		return nil, errors.New("auth: no Mailer")
-	case cfg.WeChat == nil && len(cfg.WeChatApps) > 0:
-		return nil, errors.New("auth: no WeChat")
+	case (cfg.WeChat == nil || cfg.AppTokens == nil || cfg.Handovers == nil) && len(cfg.WeChatApps) > 0:
+		return nil, errors.New("auth: no WeChat, no AppTokens or no Handovers")
 	case cfg.Now == nil:
 		return nil, errors.New("auth: no Now")
 	case cfg.PublicURL == "":
@@ -140,7 +150,7 @@ const (
 )
 
 // CleanUp deletes expired sessions and tokens, guests that nobody can come back to, names whose hold is over, old mail
-// and old audit events, in small batches until nothing is due. It returns the number of rows, with guests who turned out
+// and old audit events and wrong guesses, in small batches until nothing is due. It returns the number of rows, with guests who turned out
 // to be in use.
 func (s *Service) CleanUp(ctx context.Context) (int, error) {
 	now := s.cfg.Now().UTC()
@@ -150,6 +160,7 @@ func (s *Service) CleanUp(ctx context.Context) (int, error) {
 		DeletedBefore:    now.Add(-usernameHold),
 		FailedMailBefore: now.Add(-failedHold),
 		AuditBefore:      now.Add(-s.cfg.AuditKeep),
+		GuessesBefore:    now.Add(-guessHold),
 	}
 	total := 0
 	for {
@@ -167,8 +178,11 @@ func (s *Service) CleanUp(ctx context.Context) (int, error) {
 // Ready returns nil if the database answers.
 func (s *Service) Ready(ctx context.Context) error { return s.cfg.Store.Ping(ctx) }
 
-// client is whom the hash governor bills for a request: one address, or one /64 of IPv6, which is one household's.
-func client(o Origin) string {
+// client is whom the hash governor bills for a request.
+func client(o Origin) string { return o.Client() }
+
+// Client names whoever shares the address: one address, or one /64 of IPv6, which is one household's.
+func (o Origin) Client() string {
 	a := o.Address.Unmap().WithZone("")
 	if a.Is6() {
 		if p, err := a.Prefix(64); err == nil {

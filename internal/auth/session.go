@@ -13,6 +13,8 @@ import (
 type SignedIn struct {
 	User  User
 	Token SessionToken
+	// Device is for the device to show at its next sign-in with a password, if it asked for one.
+	Device DeviceToken
 }
 
 // Current is the session that a request came with, and its user.
@@ -74,6 +76,7 @@ func (s *Service) use(c Current, now time.Time) (use SessionUse, due bool) {
 
 // newSession makes a session and its token.
 func (s *Service) newSession(origin Origin, now time.Time, guest bool) (Session, SessionToken) {
+	origin.Device = "" // a secret of the device's
 	id := s.ids.next(now)
 	token := newSessionToken(id)
 	return Session{

@@ -71,6 +71,9 @@ func (s *Service) SignUp(ctx context.Context, in SignUp, guest *Current, origin 
 	} else {
 		s.Audit(ctx, signedIn.event(AuditSignUp, ProofPassword, origin))
 	}
+	if origin.Device != "" {
+		signedIn.Device = newDeviceToken(signedIn.User.ID, newDeviceID(), hash)
+	}
 	s.cfg.Mailer.Wake()
 	return signedIn, nil
 }

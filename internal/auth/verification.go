@@ -24,7 +24,8 @@ func verificationMail(email *Email, origin Origin, now time.Time) *OutboxMessage
 	}
 }
 
-// RequestVerification mails the link and code for the user's own address again; a verified one gets nothing.
+// RequestVerification mails the link and code for the user's own address again; a verified one, and one that enough mails
+// went to just now, gets nothing.
 // It returns a *ValidationError if the address is a generated one.
 func (s *Service) RequestVerification(ctx context.Context, c Current, origin Origin) error {
 	if c.User.EmailGenerated {
@@ -34,7 +35,7 @@ func (s *Service) RequestVerification(ctx context.Context, c Current, origin Ori
 		return nil
 	}
 	now := s.cfg.Now().UTC()
-	err := s.cfg.Store.QueueMail(ctx, OutboxMessage{
+	err := s.queueLimited(ctx, c.User.Email, OutboxMessage{
 		Kind: MailVerifyEmail, UserID: c.User.ID, Recipient: c.User.Email, Origin: origin, QueuedAt: now, NotAfter: now.Add(verifyTTL),
 	})
 	if err != nil {

@@ -31,13 +31,28 @@ type WeChat interface {
 	// PhoneNumber exchanges the phone code of a mini program for the number, in the form +8613800138000, that the person
 	// with this openid chose to show; ErrInvalidCredentials if it is of somebody else, used or old.
 	PhoneNumber(ctx context.Context, appID, openID string, code WeChatCode) (string, error)
+	// PageURL returns the address of the page on which a person signs in to a website or official account. Nobody is
+	// asked for it.
+	PageURL(page WeChatPage) (string, error)
 }
 
 // WeChatApp is a configured app.
 type WeChatApp struct {
 	ID    string
+	Kind  WeChatKind
 	Group string // apps with one group share unionids; empty: shares with none
 }
+
+// WeChatKind is a kind of app. What an app can do depends on it.
+type WeChatKind string
+
+// The kinds of apps.
+const (
+	WeChatMobile          WeChatKind = "mobile"
+	WeChatWebsite         WeChatKind = "website"
+	WeChatMiniProgram     WeChatKind = "mini_program"
+	WeChatOfficialAccount WeChatKind = "official_account"
+)
 
 // WeChatProof is what a caller shows to be somebody in an app. An openid is a name, not a secret, so one of these must be
 // there: Code, UID with AccessToken, or UID from a trusted backend.

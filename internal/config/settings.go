@@ -69,6 +69,8 @@ type Settings struct {
 	WeChatApps []WeChatApp
 	WeChatAPI  string // base URL without a slash at the end
 
+	WeChatRedirects []string // letter for letter
+
 	LogLevel  slog.Level
 	LogFormat LogFormat
 	AuditKeep time.Duration // audit events are deleted at this age
@@ -122,6 +124,7 @@ func (s Serve) Settings() (Settings, error) {
 		return parseWeChatApps(raw, expand)
 	})
 	t.WeChatAPI = read(&faults, "wechat-api", s.WeChatAPI, parseBaseURL)
+	t.WeChatRedirects = read(&faults, "wechat-redirects", s.WeChatRedirects, parseRedirects)
 	t.LogLevel = read(&faults, "log-level", s.LogLevel, parseLogLevel)
 	t.LogFormat = read(&faults, "log-format", s.LogFormat, parseLogFormat)
 	t.AuditKeep = read(&faults, "audit-keep", s.AuditKeep, parseLifetime)

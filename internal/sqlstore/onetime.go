@@ -125,6 +125,9 @@ func (s *Store) ResetPassword(ctx context.Context, p auth.PasswordReset) error {
 		if err := s.endResets(ctx, q, t.UserID, t.EmailKey); err != nil {
 			return err
 		}
+		if err := unlock(ctx, q, t.UserID); err != nil {
+			return err
+		}
 		if _, err := q.exec(ctx, deleteSessionsOfUser, int64(t.UserID)); err != nil {
 			return fmt.Errorf("delete sessions: %w", err)
 		}

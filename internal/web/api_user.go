@@ -73,8 +73,11 @@ func (s *Server) verifyEmail(c *call) error {
 	if err := c.decode(member{"code", &code}); err != nil {
 		return err
 	}
-	user, err := s.cfg.Service.VerifyEmailByCode(c.r.Context(), *c.current, code.value, c.origin())
-	if err != nil {
+	var user auth.User
+	if err := c.guess(func() (err error) {
+		user, err = s.cfg.Service.VerifyEmailByCode(c.r.Context(), *c.current, code.value, c.origin())
+		return err
+	}); err != nil {
 		return err
 	}
 	return c.json(http.StatusOK, wireUser(user))
