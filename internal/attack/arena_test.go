@@ -18,6 +18,8 @@ import (
 type arena struct {
 	*testing.T
 	*service
+	// crowd says that requests come from an address each, by a trusted proxy, unless they say from where.
+	crowd bool
 }
 
 // members is a JSON object.
@@ -92,6 +94,9 @@ func (a *arena) once(method, path string, body any, headers ...string) answer {
 	}
 	if body != nil {
 		r.Header.Set("Content-Type", "application/json")
+	}
+	if a.crowd && !slices.ContainsFunc(headers, func(line string) bool { return strings.HasPrefix(line, "X-Forwarded-For:") }) {
+		r.Header.Set("X-Forwarded-For", newAddress())
 	}
 	for _, line := range headers {
 		name, value, _ := strings.Cut(line, ":")

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-func guessingAttacks() []attack { return slices.Concat(guessingDoors()) }
+func guessingAttacks() []attack { return slices.Concat(guessingDoors(), limitAttacks()) }
 
 // guessingDoors look for a way to try passwords beside POST /sign_in.
 func guessingDoors() []attack {

@@ -49,6 +49,9 @@ type service struct {
 	whole   *testing.T                     // that of all cases
 	another func(flags ...string) *service // starts one on a database of its own; it ends with all cases
 	weChat  *weChatWorld                   // see arena.inWeChat
+
+	withLimits *service // see arena.limited
+	config     sqlstore.Config
 }
 
 var listensAt = regexp.MustCompile(` at (127\.0\.0\.1:\d+) \|`)
@@ -61,7 +64,7 @@ func start(t *testing.T, db sqlstore.Config, flags ...string) *service {
 		t.Fatal(err)
 	}
 	folder := t.TempDir()
-	s := &service{letters: newLetterbox(filepath.Join(folder, "mail")), log: new(output)}
+	s := &service{config: db, letters: newLetterbox(filepath.Join(folder, "mail")), log: new(output)}
 	driver, source := "sqlite", "file:"+db.SQLitePath+"?_pragma=busy_timeout(10000)"
 	s.setting = "--database=sqlite:" + db.SQLitePath
 	if db.PostgresURL != "" {
