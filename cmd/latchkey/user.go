@@ -121,7 +121,7 @@ func (c mergeCommand) Run(w world) (err error) {
 	now := time.Now().UTC()
 	switch err := store.MergeUsers(w.ctx, from.ID, into.ID, now); {
 	case errors.Is(err, auth.ErrHasIdentity):
-		return errors.New("both users have a WeChat account in the same app; unlink one of them first (DELETE /user/identities/{id})")
+		return errors.New("both users have a WeChat account in the same app; one of them has to unlink it first (DELETE /user/identities/{id}), after setting a password if that is the only way in")
 	case errors.Is(err, auth.ErrChanged):
 		return errors.New("one of the users is disabled, or the user who is to stay is a guest; nothing was changed")
 	case err != nil:

@@ -26,8 +26,8 @@ type Store interface {
 	// FindIdentity returns the user that the identity belongs to, or ErrNotFound.
 	FindIdentity(context.Context, Identity) (User, error)
 	// CreateSession signs an existing user in and ends the user's oldest sessions beyond MaxSessions. It returns
-	// ErrChanged if the user is not active, if the password is not the one that was verified, or if there must be a guest
-	// and is none; ErrSessionIDTaken; a *LockedError if a wait runs in the lane of the guess, whose failures it forgets
+	// ErrChanged if the user is not active, if the password is not the one that was verified, if the identity is not theirs
+	// any more, or if there must be a guest and is none; ErrSessionIDTaken; a *LockedError if a wait runs in the lane of the guess, whose failures it forgets
 	// otherwise.
 	CreateSession(context.Context, SignIn) (User, error)
 	// FindSession returns the session and its user, expired or disabled ones too, or ErrNotFound.
@@ -136,6 +136,8 @@ type Login struct {
 type SignIn struct {
 	UserID  UserID
 	Session Session
+	// Identity led to the user and must be theirs still; nil when it was no identity.
+	Identity *Identity
 	// Verified is the password hash that the proof was checked against, nil when it was no password.
 	Verified *PasswordHash
 	// GuestOnly refuses a user who is no guest any more. Guests have no password: Verified is nil then.
@@ -159,10 +161,12 @@ type SessionUse struct {
 type PasswordChange struct {
 	UserID   UserID
 	Verified PasswordHash // "": there was none
-	New      PasswordHash
-	Now      time.Time
-	Session  Session
-	Notice   *OutboxMessage // nil: nobody to tell
+	// Current is the session that proves the user in the place of a password; it must not have ended. 0: none.
+	Current SessionID
+	New     PasswordHash
+	Now     time.Time
+	Session Session
+	Notice  *OutboxMessage // nil: nobody to tell
 }
 
 // ProfileChange is a change of the profile: nil members stay, empty Avatar and PhoneNumber are cleared.

@@ -98,9 +98,7 @@ const (
 
 	selectIdentitiesOfUser = `SELECT id, provider, app_id, created_at FROM identities WHERE user_id = $1 ORDER BY id LIMIT $2`
 
-	selectIdentityCount = `SELECT COUNT(*) FROM identities WHERE user_id = $1`
-
-	deleteIdentity = `DELETE FROM identities WHERE id = $1 AND user_id = $2`
+	deleteIdentity = `DELETE FROM identities WHERE user_id = $1 AND provider = $2 AND app_id = $3`
 
 	updateIdentitiesOwner = `UPDATE identities SET user_id = $2 WHERE user_id = $1`
 
@@ -128,6 +126,8 @@ const (
 
 	selectSession = `SELECT ` + sessionColumns + `, ` + userColumns + `
 		FROM sessions JOIN users ON users.id = sessions.user_id WHERE sessions.id = $1`
+
+	selectSessionCount = `SELECT COUNT(*) FROM sessions WHERE id = $1 AND user_id = $2`
 
 	selectSessionsOfUser = `SELECT ` + sessionColumns + ` FROM sessions
 		WHERE sessions.user_id = $1 AND sessions.expires_at > $2 ORDER BY sessions.id DESC LIMIT $3`

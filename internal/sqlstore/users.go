@@ -245,6 +245,11 @@ func (s *Store) ChangePassword(ctx context.Context, c auth.PasswordChange) (auth
 		if err != nil {
 			return fmt.Errorf("update password: %w", err)
 		}
+		if c.Current != 0 {
+			if err := mustLive(ctx, q, user.ID, c.Current); err != nil {
+				return err
+			}
+		}
 		if err := s.endResets(ctx, q, user.ID, user.Email); err != nil {
 			return err
 		}

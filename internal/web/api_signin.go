@@ -68,7 +68,11 @@ func (s *Server) signInWith(c *call) error {
 		Username: username.value, Email: email.value,
 		Profile: auth.Profile{Fullname: fullname.value, Avatar: avatar.value, PhoneNumber: phone.value},
 	}
-	signedIn, err := s.cfg.Service.SignInWithWeChat(c.r.Context(), proven, profile, c.current, c.origin())
+	var signedIn auth.SignedIn
+	err = c.guessUnless(proven.FromTrustedBackend, func() error {
+		signedIn, err = s.cfg.Service.SignInWithWeChat(c.r.Context(), proven, profile, c.current, c.origin())
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -83,7 +87,15 @@ func (s *Server) signInWithCode(c *call) error {
 	if err := c.decode(member{"code", &code}, member{"code_verifier", &verifier}); err != nil {
 		return err
 	}
-	signedIn, err := s.cfg.Service.SignInWithHandover(c.r.Context(), auth.OneTimeSecret(code.value), verifier.value, c.current, c.origin())
+	trusted, err := c.fromTrustedBackend()
+	if err != nil {
+		return err
+	}
+	var signedIn auth.SignedIn
+	err = c.guessUnless(trusted, func() error {
+		signedIn, err = s.cfg.Service.SignInWithHandover(c.r.Context(), auth.OneTimeSecret(code.value), verifier.value, c.current, c.origin())
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -168,9 +168,9 @@ func everyMethod(f fixture) map[string]func(context.Context) error {
 			return err
 		},
 		"AttachIdentities": func(ctx context.Context) error {
-			return f.AttachIdentities(ctx, 1, f.identities(), noon)
+			return f.AttachIdentities(ctx, auth.Attachment{UserID: 1, Add: f.identities(), Now: noon})
 		},
-		"DetachIdentities": func(ctx context.Context) error { return f.DetachIdentities(ctx, 1, []auth.IdentityID{1}) },
+		"DetachIdentities": func(ctx context.Context) error { return f.DetachIdentities(ctx, auth.Detachment{UserID: 1}) },
 		"ListIdentities": func(ctx context.Context) error {
 			_, err := f.ListIdentities(ctx, 1)
 			return err
