@@ -17,7 +17,8 @@ type MailKind string
 // The kinds of mail.
 const (
 	MailResetPassword   MailKind = "reset_password"   // a link and a code that set a new password
-	MailVerifyEmail     MailKind = "verify_email"     // a link and a code that prove an address, to that address
+	MailVerifyEmail     MailKind = "verify_email"     // a link and a code that prove the user's address, to that address
+	MailChangeEmail     MailKind = "change_email"     // the same for the address that is to take its place; written as MailVerifyEmail
 	MailPasswordChanged MailKind = "password_changed" // notice
 	MailEmailChanged    MailKind = "email_changed"    // notice to the old address, with a link that undoes the change
 	MailNewDevice       MailKind = "new_device"       // notice of a sign-in on a device that was not seen before
@@ -66,13 +67,13 @@ func (s *Service) ComposeLetter(ctx context.Context, m OutboxMessage) (Letter, e
 		letter.To = user.Email // as it is stored: a spelling that was typed may lead elsewhere
 		token.Purpose, token.Address, token.ExpiresAt, path = PurposeResetPassword, user.Email, m.QueuedAt.Add(resetTTL), pageReset
 	case MailVerifyEmail:
-		token.Purpose, token.ExpiresAt, path = PurposeChangeEmail, m.QueuedAt.Add(verifyTTL), pageVerify
-		if strings.EqualFold(m.Recipient, user.Email) {
-			if user.EmailVerified {
-				return Letter{}, ErrNotFound
-			}
-			token.Purpose = PurposeVerifyEmail
+		if user.EmailVerified {
+			return Letter{}, ErrNotFound
 		}
+		token.Purpose, token.ExpiresAt, path = PurposeVerifyEmail, m.QueuedAt.Add(verifyTTL), pageVerify
+	case MailChangeEmail:
+		letter.Kind = MailVerifyEmail
+		token.Purpose, token.ExpiresAt, path = PurposeChangeEmail, m.QueuedAt.Add(verifyTTL), pageVerify
 	case MailEmailChanged:
 		letter.NewEmail = user.Email
 		token.Purpose, token.ExpiresAt, path = PurposeUndoEmailChange, m.QueuedAt.Add(UndoTTL), pageUndo

@@ -18,7 +18,7 @@ func (s *Service) RequestReset(ctx context.Context, address string, origin Origi
 		return f.err()
 	}
 	now := s.cfg.Now().UTC()
-	err := s.cfg.Store.QueueMail(ctx, OutboxMessage{
+	_, err := s.cfg.Store.QueueMail(ctx, OutboxMessage{
 		Kind: MailResetPassword, Recipient: email.Key, Origin: origin, QueuedAt: now, NotAfter: now.Add(resetTTL),
 	})
 	if err != nil {

@@ -49,12 +49,12 @@ type Store interface {
 	DeleteUser(ctx context.Context, user UserID, verified PasswordHash, now time.Time) error
 	// SetStatus lets a user in or keeps them out; sessions are kept. It returns ErrNotFound if there is no such user.
 	SetStatus(context.Context, UserID, Status) error
-	// QueueMail puts one message into the outbox.
-	QueueMail(context.Context, OutboxMessage) error
+	// QueueMail puts one message into the outbox and returns its id there.
+	QueueMail(context.Context, OutboxMessage) (MessageID, error)
 	// IssueOneTimeToken stores a token for an active user. One message has one token: a second attempt to send it
 	// replaces the first one's. The oldest of the user and purpose beyond MaxOutstanding die, except those that undo.
-	// It returns ErrChanged if the user is not active, or if the purpose is about the user's own address and that is
-	// another one by now.
+	// It returns ErrChanged if the message is not in the outbox any more (whoever took it out wanted no token to go out),
+	// if the user is not active, or if the purpose is about the user's own address and that is another one by now.
 	IssueOneTimeToken(context.Context, OneTimeToken) error
 	// FindOneTimeToken returns the token with this hash and its user without using it up; ErrTokenInvalid if it is
 	// absent, expired at now, or of another purpose.

@@ -34,7 +34,7 @@ func (s *Service) RequestVerification(ctx context.Context, c Current, origin Ori
 		return nil
 	}
 	now := s.cfg.Now().UTC()
-	err := s.cfg.Store.QueueMail(ctx, OutboxMessage{
+	_, err := s.cfg.Store.QueueMail(ctx, OutboxMessage{
 		Kind: MailVerifyEmail, UserID: c.User.ID, Recipient: c.User.Email, Origin: origin, QueuedAt: now, NotAfter: now.Add(verifyTTL),
 	})
 	if err != nil {
@@ -75,7 +75,7 @@ func (s *Service) RequestEmailChange(ctx context.Context, c Current, address, cu
 		return fmt.Errorf("find address: %w", err)
 	}
 	message := *verificationMail(&email, origin, s.cfg.Now().UTC())
-	message.UserID = c.User.ID
+	message.Kind, message.UserID = MailChangeEmail, c.User.ID
 	if err := s.cfg.Store.RequestEmailChange(ctx, message); err != nil {
 		return fmt.Errorf("request change of address: %w", err)
 	}

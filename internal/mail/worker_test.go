@@ -104,7 +104,7 @@ func (h *house) queue(m auth.OutboxMessage) {
 	if m.NotAfter.IsZero() {
 		m.NotAfter = m.QueuedAt.Add(30 * time.Minute)
 	}
-	if err := h.store.QueueMail(h.t.Context(), m); err != nil {
+	if _, err := h.store.QueueMail(h.t.Context(), m); err != nil {
 		h.t.Fatal(err)
 	}
 	h.waker.Wake()

@@ -160,6 +160,8 @@ const (
 			(SELECT id FROM outbox WHERE next_attempt_at <= $1 ORDER BY next_attempt_at LIMIT $3 FOR UPDATE SKIP LOCKED)
 		RETURNING id, kind, user_id, recipient, language, ip, user_agent, queued_at, not_after, attempts`
 
+	selectMessage = `SELECT id FROM outbox WHERE id = $1`
+
 	deleteMessage = `DELETE FROM outbox WHERE id = $1`
 
 	updateMessageRetry = `UPDATE outbox SET next_attempt_at = $2, last_error = $3 WHERE id = $1`
@@ -169,8 +171,6 @@ const (
 	deleteMessagesOfUser = `DELETE FROM outbox WHERE user_id = $1`
 
 	deleteMessagesOfUserAndKind = `DELETE FROM outbox WHERE user_id = $1 AND kind = $2`
-
-	deleteMessagesElsewhere = `DELETE FROM outbox WHERE user_id = $1 AND kind = $2 AND lower(recipient) <> $3`
 
 	// $2 is the kind of which older messages stay.
 	deleteMessagesOfUserSince = `DELETE FROM outbox WHERE user_id = $1 AND (kind <> $2 OR queued_at >= $3)`

@@ -14,6 +14,10 @@ import (
 // RequestEmailChange implements auth.Store.
 func (s *Store) RequestEmailChange(ctx context.Context, m auth.OutboxMessage) error {
 	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
+		// A token that is just being issued for an earlier change comes before, or finds its message gone.
+		if _, err := q.exec(ctx, lockUser, int64(m.UserID)); err != nil {
+			return fmt.Errorf("lock user: %w", err)
+		}
 		if _, err := q.exec(ctx, deleteOneTimeTokensFor, int64(m.UserID), string(auth.PurposeChangeEmail)); err != nil {
 			return fmt.Errorf("delete tokens: %w", err)
 		}

@@ -12,7 +12,7 @@ import (
 // proof issues a token of this purpose for the address.
 func (f fixture) proof(t *testing.T, purpose auth.Purpose, user auth.UserID, address *auth.Email) auth.OneTimeToken {
 	t.Helper()
-	token := f.token(user, address)
+	token := f.token(t, user, address)
 	token.Purpose = purpose
 	return f.issue(t, token)
 }
@@ -30,7 +30,7 @@ func (f fixture) undoToken(t *testing.T, user auth.UserID, old *auth.Email) auth
 	must(t, "LeaseMail", err)
 	for _, m := range batch {
 		if m.Kind == auth.MailEmailChanged && m.Recipient == old.Address {
-			token := f.token(user, old)
+			token := f.token(t, user, old)
 			token.Purpose, token.MessageID, token.ExpiresAt = auth.PurposeUndoEmailChange, m.ID, noon.Add(auth.UndoTTL)
 			return f.issue(t, token)
 		}
@@ -47,7 +47,7 @@ func testEmailAddresses(t *testing.T, db Database) {
 		ctx := t.Context()
 		n, next := f.newUser(), f.email()
 		user := f.create(t, n)
-		reset := f.issue(t, f.token(user.ID, n.Email))
+		reset := f.issue(t, f.token(t, user.ID, n.Email))
 		other := f.proof(t, auth.PurposeChangeEmail, user.ID, f.email())
 		token := f.proof(t, auth.PurposeChangeEmail, user.ID, next)
 		must(t, "ConfirmEmail", f.ConfirmEmail(ctx, f.change(token, n.Email)))
@@ -87,8 +87,8 @@ func testEmailAddresses(t *testing.T, db Database) {
 		user := f.create(t, n)
 		sent := f.proof(t, auth.PurposeChangeEmail, user.ID, f.email())
 		first, second := f.email(), f.email()
-		must(t, "RequestEmailChange", f.RequestEmailChange(ctx, f.message(auth.MailVerifyEmail, user.ID, first.Address)))
-		must(t, "RequestEmailChange", f.RequestEmailChange(ctx, f.message(auth.MailVerifyEmail, user.ID, second.Address)))
+		must(t, "RequestEmailChange", f.RequestEmailChange(ctx, f.message(auth.MailChangeEmail, user.ID, first.Address)))
+		must(t, "RequestEmailChange", f.RequestEmailChange(ctx, f.message(auth.MailChangeEmail, user.ID, second.Address)))
 		f.expectToken(t, sent, auth.ErrTokenInvalid)
 		batch, err := f.LeaseMail(ctx, noon, distant, 1000)
 		must(t, "LeaseMail", err)
@@ -237,7 +237,7 @@ func testEmailAddresses(t *testing.T, db Database) {
 				return err
 			},
 			func() error {
-				return f.ResetPassword(ctx, auth.PasswordReset{Token: f.issue(t, f.token(user.ID, n.Email)), Password: f.password(), Now: noon})
+				return f.ResetPassword(ctx, auth.PasswordReset{Token: f.issue(t, f.token(t, user.ID, n.Email)), Password: f.password(), Now: noon})
 			},
 		} {
 			pending := f.proof(t, auth.PurposeChangeEmail, user.ID, f.email())
@@ -258,7 +258,7 @@ func testEmailAddresses(t *testing.T, db Database) {
 			}))
 		}
 		undo := func(to *auth.Email, issued time.Time) auth.OneTimeToken {
-			token := f.token(user.ID, to)
+			token := f.token(t, user.ID, to)
 			token.Purpose, token.IssuedAt, token.ExpiresAt = auth.PurposeUndoEmailChange, issued, noon.Add(auth.UndoTTL)
 			return f.issue(t, token)
 		}
