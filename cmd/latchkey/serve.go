@@ -85,7 +85,7 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 	}
 	waker := mail.NewWaker()
 	service, err := auth.New(auth.Config{
-		Store: store, Identities: store, Cache: cache, Hasher: hasher, Mailer: waker, WeChat: weChat, Logger: logger, Now: time.Now,
+		Store: store, Identities: store, Codes: store, Cache: cache, Hasher: hasher, Mailer: waker, WeChat: weChat, Logger: logger, Now: time.Now,
 		PublicURL:         cfg.PublicURL,
 		PlaceholderDomain: cfg.PlaceholderEmailDomain,
 		PasswordMinLength: cfg.PasswordMinLength,

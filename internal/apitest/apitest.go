@@ -144,7 +144,7 @@ func Start(t testing.TB, db sqlstore.Config, o Options) *Server {
 	}
 	weChat, apps := o.weChat(t)
 	s.Service, err = auth.New(auth.Config{
-		Store: store, Identities: s.Store, WeChat: weChat, WeChatApps: apps, Cache: cache, Hasher: s.Hasher, Mailer: s.waker, Logger: logger, Now: s.Clock.Now,
+		Store: store, Identities: s.Store, Codes: s.Store, WeChat: weChat, WeChatApps: apps, Cache: cache, Hasher: s.Hasher, Mailer: s.waker, Logger: logger, Now: s.Clock.Now,
 		PublicURL:         o.PublicURL,
 		PlaceholderDomain: dbtest.PlaceholderDomain,
 		PasswordMinLength: o.PasswordMinLength,

@@ -57,6 +57,13 @@ type OneTimeToken struct {
 	ExpiresAt time.Time
 }
 
+// Codes is what gives an attempt back.
+type Codes interface {
+	// ReturnOneTimeCodeAttempt takes back one attempt that AttemptOneTimeCode counted against this very token. A token that
+	// is gone or was replaced meanwhile is left as it is.
+	ReturnOneTimeCodeAttempt(context.Context, OneTimeToken) error
+}
+
 // hashCode returns what the database keeps of a code. All codes of one user share a salt, which is another one in every
 // installation, so that one hash serves to compare a typed code with all that are outstanding.
 func (s *Service) hashCode(ctx context.Context, client string, user UserID, code OneTimeCode) ([sha256.Size]byte, error) {

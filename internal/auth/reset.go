@@ -58,6 +58,9 @@ func (s *Service) ResetPassword(ctx context.Context, in PasswordResetInput, orig
 		}
 	}
 	password := s.checkNewPassword(&f, in.Password, in.PasswordConfirmation)
+	if len(f) == 0 { // what was typed beside it can be checked before a code is tried
+		checkPasswordContext(&f, password, "", email)
+	}
 	if err := f.err(); err != nil {
 		return err
 	}
@@ -78,6 +81,11 @@ func (s *Service) ResetPassword(ctx context.Context, in PasswordResetInput, orig
 	}
 	known, _ := parseEmail(token.EmailKey)
 	if checkPasswordContext(&f, password, user.Username, known); len(f) > 0 {
+		if !byToken { // the code was the right one, so that giving the attempt back helps nobody who guesses
+			if err := s.cfg.Codes.ReturnOneTimeCodeAttempt(ctx, token); err != nil {
+				return fmt.Errorf("return attempt: %w", err)
+			}
+		}
 		return f.err()
 	}
 	hash, err := s.cfg.Hasher.Hash(ctx, client(origin), password.normalized)

@@ -30,10 +30,11 @@ type Mailer interface {
 	Wake()
 }
 
-// Config is what a Service needs. Store, Identities, Cache, Hasher, Mailer, PublicURL, PlaceholderDomain and Now are required.
+// Config is what a Service needs. Store, Identities, Codes, Cache, Hasher, Mailer, PublicURL, PlaceholderDomain and Now are required.
 type Config struct {
 	Store      Store
 	Identities Identities    // of the same database
+	Codes      Codes         // of the same database
 	Cache      *SessionCache // the one that Store invalidates
 	Hasher     *passhash.Hasher
 	Mailer     Mailer
@@ -71,6 +72,8 @@ func New(cfg Config) (*Service, error) {
 		return nil, errors.New("auth: no Store")
 	case cfg.Identities == nil:
 		return nil, errors.New("auth: no Identities")
+	case cfg.Codes == nil:
+		return nil, errors.New("auth: no Codes")
 	case cfg.Cache == nil:
 		return nil, errors.New("auth: no Cache")
 	case cfg.Hasher == nil:

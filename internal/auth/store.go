@@ -72,8 +72,8 @@ type Store interface {
 	// verified, or becomes the user's in the place of the one that the caller saw; then every other token for the old
 	// address dies, the notice to it is queued, and it is held for the user until the change cannot be undone any more.
 	// It returns ErrTokenInvalid if the token cannot be used or the user's address is another one by now, a *TakenError
-	// if the new address is somebody else's; of concurrent callers exactly one succeeds.
-	ConfirmEmail(context.Context, EmailConfirmation) error
+	// if the new address is somebody else's; of concurrent callers exactly one succeeds. It returns the user as they are then.
+	ConfirmEmail(context.Context, EmailConfirmation) (User, error)
 	// UndoEmailChange uses up a token of PurposeUndoEmailChange: the user has the old address back, and every session
 	// and one-time token of the user ends, except older undos. It returns ErrTokenInvalid or a *TakenError.
 	UndoEmailChange(ctx context.Context, token OneTimeToken, now time.Time) error

@@ -99,7 +99,10 @@ func (s *Service) VerifyEmail(ctx context.Context, token string, origin Origin) 
 	if err != nil {
 		return Verification{}, err
 	}
-	return s.confirmEmail(ctx, t, user, FieldToken, origin)
+	if _, err := s.confirmEmail(ctx, t, user, FieldToken, origin); err != nil {
+		return Verification{}, err
+	}
+	return Verification{Address: t.Address, Change: t.Purpose == PurposeChangeEmail}, nil
 }
 
 // VerifyEmailByCode is VerifyEmail with the code of the mail, for the signed-in user that it was sent to. Five wrong
@@ -120,36 +123,29 @@ func (s *Service) VerifyEmailByCode(ctx context.Context, c Current, code string,
 	if err != nil {
 		return User{}, fmt.Errorf("find user: %w", err)
 	}
-	if _, err := s.confirmEmail(ctx, t, user, FieldOneTimeCode, origin); err != nil {
-		return User{}, err
-	}
-	user, _, err = s.cfg.Store.FindUser(ctx, c.User.ID)
-	if err != nil {
-		return User{}, fmt.Errorf("find user: %w", err)
-	}
-	return user, nil
+	return s.confirmEmail(ctx, t, user, FieldOneTimeCode, origin)
 }
 
-// confirmEmail uses up the token; field is what is to blame if that cannot be done.
-func (s *Service) confirmEmail(ctx context.Context, t OneTimeToken, user User, field Field, origin Origin) (Verification, error) {
+// confirmEmail uses up the token and returns the user; field is what is to blame if that cannot be done.
+func (s *Service) confirmEmail(ctx context.Context, t OneTimeToken, user User, field Field, origin Origin) (User, error) {
 	now := s.cfg.Now().UTC()
 	confirmation := EmailConfirmation{Token: t, Now: now}
 	if t.Purpose == PurposeChangeEmail && !user.EmailGenerated {
 		confirmation.Old = user.Email
 		confirmation.Notice = notice(MailEmailChanged, user, origin, now)
 	}
-	err := s.cfg.Store.ConfirmEmail(ctx, confirmation)
+	user, err := s.cfg.Store.ConfirmEmail(ctx, confirmation)
 	var taken *TakenError
 	switch {
 	case errors.As(err, &taken):
-		return Verification{}, taken.validation()
+		return User{}, taken.validation()
 	case errors.Is(err, ErrTokenInvalid):
-		return Verification{}, invalid(field, Invalid)
+		return User{}, invalid(field, Invalid)
 	case err != nil:
-		return Verification{}, fmt.Errorf("confirm address: %w", err)
+		return User{}, fmt.Errorf("confirm address: %w", err)
 	}
 	s.cfg.Mailer.Wake()
-	return Verification{Address: t.Address, Change: t.Purpose == PurposeChangeEmail}, nil
+	return user, nil
 }
 
 // PeekUndo returns the address that the token of a notice brings back, without using it up, or a *ValidationError on it.

@@ -31,7 +31,7 @@ func (s *Store) AttachIdentities(ctx context.Context, user auth.UserID, add []au
 }
 
 func (s *Store) attachIdentity(ctx context.Context, q querier, user auth.UserID, i auth.Identity, now time.Time) error {
-	added, err := q.exec(ctx, insertIdentityIfNew, int64(user), i.Provider, i.AppID, i.Subject, micros(now))
+	added, err := q.exec(ctx, insertIdentity, int64(user), i.Provider, i.AppID, i.Subject, micros(now))
 	if err != nil {
 		return fmt.Errorf("insert identity: %w", err)
 	}

@@ -115,6 +115,16 @@ func (s *Store) AttemptOneTimeCode(ctx context.Context, user auth.UserID, purpos
 	return list, nil
 }
 
+var _ auth.Codes = (*Store)(nil)
+
+// ReturnOneTimeCodeAttempt implements auth.Codes.
+func (s *Store) ReturnOneTimeCodeAttempt(ctx context.Context, t auth.OneTimeToken) error {
+	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
+		_, err := q.exec(ctx, updateOneTimeCodeAttemptBack, int64(t.ID), t.TokenHash[:])
+		return err
+	})
+}
+
 // ResetPassword implements auth.Store.
 func (s *Store) ResetPassword(ctx context.Context, p auth.PasswordReset) error {
 	t := p.Token

@@ -20,9 +20,12 @@ const (
 	selectUserByIdentity = `SELECT ` + userColumns + ` FROM identities JOIN users ON users.id = identities.user_id
 		WHERE identities.provider = $1 AND identities.app_id = $2 AND identities.subject = $3 AND users.status <> 2`
 
+	// It returns no row for a name or address that is taken. PostgreSQL would write the refusal of an index into its log,
+	// with the name or address that it is about.
 	insertUser = `INSERT INTO users (username, email, email_key, fullname, avatar, phone_number, password_hash,
 			guest, status, language, created_at, signed_in_at, phone_number_verified_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $10, $11)
+		ON CONFLICT DO NOTHING
 		RETURNING ` + userColumns
 
 	// $5 is the fullname that was given, or NULL: then a fullname that is still the old username follows it.
@@ -53,11 +56,13 @@ const (
 		WHERE id = $1 AND status = 0 AND email_key = $2`
 
 	updateUserEmailVerified = `UPDATE users SET email_verified_at = COALESCE(email_verified_at, $3)
-		WHERE id = $1 AND status = 0 AND email_key = $2`
+		WHERE id = $1 AND status = 0 AND email_key = $2
+		RETURNING ` + userColumns
 
 	// $5 is the key of the address that is to be replaced, NULL for a generated one.
 	updateUserEmail = `UPDATE users SET email = $2, email_key = $3, email_verified_at = $4
-		WHERE id = $1 AND status = 0 AND email_key IS NOT DISTINCT FROM $5`
+		WHERE id = $1 AND status = 0 AND email_key IS NOT DISTINCT FROM $5
+		RETURNING ` + userColumns
 
 	updateUserEmailBack = `UPDATE users SET email = $2, email_key = $3, email_verified_at = $4 WHERE id = $1 AND status = 0`
 
@@ -74,8 +79,10 @@ const (
 
 	updateUserStatus = `UPDATE users SET status = $2 WHERE id = $1 AND status <> 2`
 
-	// The two that follow change nothing: they lock the user's row, in a way that both engines understand.
+	// The three that follow change nothing: they lock the user's row, in a way that both engines understand.
 	lockUser = `UPDATE users SET status = status WHERE id = $1 AND status = 0 RETURNING ` + userColumns
+
+	lockGuest = `UPDATE users SET status = status WHERE id = $1 AND status = 0 AND guest = 1 RETURNING ` + userColumns
 
 	lockUserWithPassword = `UPDATE users SET status = status WHERE id = $1 AND status = 0 AND password_hash IS NOT DISTINCT FROM $2
 		RETURNING ` + userColumns
@@ -90,9 +97,8 @@ const (
 )
 
 const (
-	insertIdentity = `INSERT INTO identities (user_id, provider, app_id, subject, created_at) VALUES ($1, $2, $3, $4, $5)`
-
-	insertIdentityIfNew = insertIdentity + ` ON CONFLICT DO NOTHING`
+	insertIdentity = `INSERT INTO identities (user_id, provider, app_id, subject, created_at) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT DO NOTHING`
 
 	selectIdentityOwner = `SELECT user_id FROM identities WHERE provider = $1 AND app_id = $2 AND subject = $3`
 
@@ -201,6 +207,9 @@ const (
 	updateOneTimeCodeAttempt = `UPDATE one_time_tokens SET code_attempts = code_attempts + 1
 		WHERE user_id = $1 AND purpose IN ($2, $3) AND expires_at > $4 AND code_attempts < $5
 		RETURNING ` + oneTimeTokenColumns
+
+	updateOneTimeCodeAttemptBack = `UPDATE one_time_tokens SET code_attempts = code_attempts - 1
+		WHERE id = $1 AND token_hash = $2 AND code_attempts > 0`
 
 	deleteOneTimeToken = `DELETE FROM one_time_tokens WHERE id = $1 AND token_hash = $2 AND purpose = $3 AND expires_at > $4`
 

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -21,6 +22,12 @@ func (f fixture) proof(t *testing.T, purpose auth.Purpose, user auth.UserID, add
 func (f fixture) change(token auth.OneTimeToken, old *auth.Email) auth.EmailConfirmation {
 	notice := f.message(auth.MailEmailChanged, token.UserID, old.Address)
 	return auth.EmailConfirmation{Token: token, Old: old.Address, Now: noon, Notice: &notice}
+}
+
+// confirm is ConfirmEmail without the user.
+func (f fixture) confirm(ctx context.Context, c auth.EmailConfirmation) error {
+	_, err := f.ConfirmEmail(ctx, c)
+	return err
 }
 
 // undoToken sends the notice that waits for the address, and returns the token that goes with it.
@@ -50,9 +57,11 @@ func testEmailAddresses(t *testing.T, db Database) {
 		reset := f.issue(t, f.token(t, user.ID, n.Email))
 		other := f.proof(t, auth.PurposeChangeEmail, user.ID, f.email())
 		token := f.proof(t, auth.PurposeChangeEmail, user.ID, next)
-		must(t, "ConfirmEmail", f.ConfirmEmail(ctx, f.change(token, n.Email)))
+		changed, err := f.ConfirmEmail(ctx, f.change(token, n.Email))
+		must(t, "ConfirmEmail", err)
 
 		want := f.stateOf(t, user.ID)
+		expectUser(t, "ConfirmEmail", changed, want.User)
 		if want.User.Email != next.Address || !want.User.EmailVerified || len(want.Sessions) != 1 {
 			t.Errorf("after the change: got %+v with %d sessions", want.User, len(want.Sessions))
 		}
@@ -63,7 +72,7 @@ func testEmailAddresses(t *testing.T, db Database) {
 		undo := f.undoToken(t, user.ID, n.Email)
 		thief := f.newUser()
 		thief.Email = n.Email
-		_, err := f.CreateUser(ctx, thief)
+		_, err = f.CreateUser(ctx, thief)
 		if taken, ok := errors.AsType[*auth.TakenError](err); !ok || !taken.Email {
 			t.Errorf("sign-up with an address that may be taken back: got %v, want it taken", err)
 		}
@@ -160,10 +169,12 @@ func testEmailAddresses(t *testing.T, db Database) {
 		user := f.create(t, n)
 		token := f.proof(t, auth.PurposeVerifyEmail, user.ID, n.Email)
 		want := f.stateOf(t, user.ID)
-		must(t, "ConfirmEmail", f.ConfirmEmail(ctx, auth.EmailConfirmation{Token: token, Now: noon}))
+		verified, err := f.ConfirmEmail(ctx, auth.EmailConfirmation{Token: token, Now: noon})
+		must(t, "ConfirmEmail", err)
 		want.User.EmailVerified = true
+		expectUser(t, "ConfirmEmail", verified, want.User)
 		f.expectState(t, want)
-		expectError(t, "ConfirmEmail, once more", f.ConfirmEmail(ctx, auth.EmailConfirmation{Token: token, Now: noon}), auth.ErrTokenInvalid)
+		expectError(t, "ConfirmEmail, once more", f.confirm(ctx, auth.EmailConfirmation{Token: token, Now: noon}), auth.ErrTokenInvalid)
 	})
 
 	t.Run("a token that cannot be used confirms nothing", func(t *testing.T) {
@@ -183,10 +194,10 @@ func testEmailAddresses(t *testing.T, db Database) {
 		} {
 			c := f.change(token, n.Email)
 			spoil(&c)
-			expectError(t, "ConfirmEmail of a token "+name, f.ConfirmEmail(ctx, c), auth.ErrTokenInvalid)
+			expectError(t, "ConfirmEmail of a token "+name, f.confirm(ctx, c), auth.ErrTokenInvalid)
 		}
 		taken := f.proof(t, auth.PurposeChangeEmail, user.ID, other.Email)
-		err := f.ConfirmEmail(ctx, f.change(taken, n.Email))
+		err := f.confirm(ctx, f.change(taken, n.Email))
 		if e, ok := errors.AsType[*auth.TakenError](err); !ok || !e.Email {
 			t.Errorf("ConfirmEmail of an address that somebody has: got %v, want it taken", err)
 		}
@@ -204,7 +215,7 @@ func testEmailAddresses(t *testing.T, db Database) {
 		for i, a := range addresses {
 			changes[i] = f.change(f.proof(t, auth.PurposeChangeEmail, user.ID, a), n.Email)
 		}
-		errs := inParallel(len(changes), func(i int) error { return f.ConfirmEmail(t.Context(), changes[i]) })
+		errs := inParallel(len(changes), func(i int) error { return f.confirm(t.Context(), changes[i]) })
 		won := -1
 		for i, err := range errs {
 			switch {
@@ -243,7 +254,7 @@ func testEmailAddresses(t *testing.T, db Database) {
 			pending := f.proof(t, auth.PurposeChangeEmail, user.ID, f.email())
 			must(t, "a new password", set())
 			f.expectToken(t, pending, auth.ErrTokenInvalid)
-			expectError(t, "ConfirmEmail", f.ConfirmEmail(ctx, f.change(pending, n.Email)), auth.ErrTokenInvalid)
+			expectError(t, "ConfirmEmail", f.confirm(ctx, f.change(pending, n.Email)), auth.ErrTokenInvalid)
 		}
 	})
 
@@ -253,7 +264,7 @@ func testEmailAddresses(t *testing.T, db Database) {
 		n, second, third := f.newUser(), f.email(), f.email()
 		user := f.create(t, n)
 		change := func(from, to *auth.Email) {
-			must(t, "ConfirmEmail", f.ConfirmEmail(ctx, auth.EmailConfirmation{
+			must(t, "ConfirmEmail", f.confirm(ctx, auth.EmailConfirmation{
 				Token: f.proof(t, auth.PurposeChangeEmail, user.ID, to), Old: from.Address, Now: noon,
 			}))
 		}
@@ -279,7 +290,7 @@ func testEmailAddresses(t *testing.T, db Database) {
 		n.Email = nil
 		user := f.create(t, n)
 		token := f.proof(t, auth.PurposeChangeEmail, user.ID, f.email())
-		must(t, "ConfirmEmail", f.ConfirmEmail(t.Context(), auth.EmailConfirmation{Token: token, Now: noon}))
+		must(t, "ConfirmEmail", f.confirm(t.Context(), auth.EmailConfirmation{Token: token, Now: noon}))
 		if got := f.stateOf(t, user.ID).User; got.Email != token.Address || got.EmailGenerated {
 			t.Errorf("got %+v, want the new address", got)
 		}

@@ -194,6 +194,23 @@ func testCodes(t *testing.T, f fixture) {
 		must(t, "ResetPassword", f.ResetPassword(t.Context(), auth.PasswordReset{Token: second, Password: f.password(), Now: noon}))
 	})
 
+	t.Run("an attempt that is given back may be made again, with this code alone", func(t *testing.T) {
+		t.Parallel()
+		n := f.newUser()
+		user := f.create(t, n)
+		token, other := f.issue(t, f.token(t, user.ID, n.Email)), f.issue(t, f.token(t, user.ID, n.Email))
+		replaced := token
+		replaced.TokenHash = f.hash()
+		must(t, "ReturnOneTimeCodeAttempt before any", f.ReturnOneTimeCodeAttempt(t.Context(), token))
+		for range auth.MaxCodeAttempts {
+			f.attempt(t, user.ID, token, other)
+		}
+		must(t, "ReturnOneTimeCodeAttempt", f.ReturnOneTimeCodeAttempt(t.Context(), token))
+		must(t, "ReturnOneTimeCodeAttempt of a token that was replaced", f.ReturnOneTimeCodeAttempt(t.Context(), replaced))
+		f.attempt(t, user.ID, token)
+		f.attempt(t, user.ID)
+	})
+
 	t.Run("an attempt counts for the codes of the user and purpose alone", func(t *testing.T) {
 		t.Parallel()
 		ctx := t.Context()

@@ -203,6 +203,9 @@ func everyMethod(f fixture) map[string]func(context.Context) error {
 			_, err := f.AttemptOneTimeCode(ctx, 1, reset, noon)
 			return err
 		},
+		"ReturnOneTimeCodeAttempt": func(ctx context.Context) error {
+			return f.ReturnOneTimeCodeAttempt(ctx, f.unsent(1, f.email()))
+		},
 		"ResetPassword": func(ctx context.Context) error {
 			return f.ResetPassword(ctx, auth.PasswordReset{Token: f.unsent(1, f.email()), Password: f.password(), Now: noon})
 		},
@@ -210,7 +213,7 @@ func everyMethod(f fixture) map[string]func(context.Context) error {
 			return f.RequestEmailChange(ctx, f.message(auth.MailChangeEmail, 1, "a@b.example"))
 		},
 		"ConfirmEmail": func(ctx context.Context) error {
-			return f.ConfirmEmail(ctx, auth.EmailConfirmation{Token: f.unsent(1, f.email()), Now: noon})
+			return f.confirm(ctx, auth.EmailConfirmation{Token: f.unsent(1, f.email()), Now: noon})
 		},
 		"UndoEmailChange": func(ctx context.Context) error { return f.UndoEmailChange(ctx, f.unsent(1, f.email()), noon) },
 		"CountUnusedGuests": func(ctx context.Context) error {

@@ -29,6 +29,7 @@ const PlaceholderDomain = "ideaegg.me"
 type Store interface {
 	auth.Store
 	auth.Identities
+	auth.Codes
 	mail.Outbox
 	// CountUnusedGuests returns how many guests have no live session and were not seen for so long.
 	CountUnusedGuests(context.Context, auth.Pruning) (int64, error)
