@@ -60,6 +60,11 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 	db := storeConfig(cfg.Database)
 	db.PlaceholderDomain, db.ListenURL, db.KeepSchema = cfg.PlaceholderEmailDomain, cfg.DatabaseListen.Reveal(), cfg.MigrateOff
 	db.Cache, db.Logger = cache, logger
+	if cfg.MigrateOff { // a new file would be an older schema, and be left behind
+		if err := mustExist(cfg.Database); err != nil {
+			return fmt.Errorf("--database: %w; without --migrate=off it is made", err)
+		}
+	}
 	store, err := openStore(ctx, db)
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -88,6 +93,7 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 		Store: store, Identities: store, Codes: store, Cache: cache, Hasher: hasher, Mailer: waker, WeChat: weChat, Logger: logger, Now: time.Now,
 		PublicURL:         cfg.PublicURL,
 		PlaceholderDomain: cfg.PlaceholderEmailDomain,
+		AppName:           cfg.AppName,
 		PasswordMinLength: cfg.PasswordMinLength,
 		CommonPassword:    commonPassword(cfg),
 		SessionIdle:       cfg.SessionIdle,

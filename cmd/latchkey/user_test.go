@@ -49,6 +49,26 @@ func TestDisabledUserIsOutAtOnce(t *testing.T) {
 	})
 }
 
+// TestEveryUserCanBeNamed: also one whose name was reserved after they had it, and one whose name is a number.
+func TestEveryUserCanBeNamed(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, cfg sqlstore.Config) {
+		p := develop(t, cfg)
+		number := p.signedIn(t, "/sign_up", newUser("17"))
+		in := newUser("early_bird")
+		early := p.signedIn(t, "/sign_up", in)
+		if err := queryRow(t, cfg, "UPDATE users SET username = 'support' WHERE username = 'early_bird' RETURNING 1", new(int)); err != nil {
+			t.Fatal(err)
+		}
+		p.call(t, http.StatusOK, http.MethodPost, "/sign_in", members{"login": "Support", "password": in["password"]})
+		for _, login := range []string{"support", fmt.Sprintf("id:%d", early.ID)} {
+			manage(t, cfg, "disable", login, fmt.Sprintf("disabled user %d (support)\n", early.ID))
+			manage(t, cfg, "enable", login, fmt.Sprintf("enabled user %d (support)\n", early.ID))
+		}
+		manage(t, cfg, "disable", "17", fmt.Sprintf("disabled user %d (17)\n", number.ID))
+	})
+}
+
 // manage runs `latchkey user` beside a program that serves.
 func manage(t *testing.T, cfg sqlstore.Config, command, login, want string) {
 	t.Helper()

@@ -57,7 +57,7 @@ func (s *Service) ChangePassword(ctx context.Context, c Current, in NewPassword,
 	password := s.checkNewPassword(&f, in.Password, in.PasswordConfirmation)
 	if len(f) == 0 {
 		email, _ := parseEmail(c.User.Email)
-		checkPasswordContext(&f, password, c.User.Username, email)
+		s.checkPasswordContext(&f, password, c.User.Username, email)
 	}
 	if err := f.err(); err != nil {
 		return SignedIn{}, err

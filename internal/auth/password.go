@@ -52,9 +52,10 @@ func (s *Service) checkNewPassword(f *faults, password, confirmation string) Pas
 	return p
 }
 
-// checkPasswordContext refuses a password that is the user's own name or address: the first thing that anybody tries.
-func checkPasswordContext(f *faults, p Password, username string, email Email) {
-	words := []string{username}
+// checkPasswordContext refuses a password that is the user's own name or address, or the app's name: the first things that
+// anybody tries. What only contains one of them is allowed: the documented examples add four digits to a name.
+func (s *Service) checkPasswordContext(f *faults, p Password, username string, email Email) {
+	words := []string{username, s.cfg.AppName, strings.ReplaceAll(s.cfg.AppName, " ", "")}
 	if email.Key != "" {
 		words = append(words, email.Key, email.local())
 	}

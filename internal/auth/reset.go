@@ -14,7 +14,7 @@ func (s *Service) RequestReset(ctx context.Context, address string, origin Origi
 	email, code := parseEmail(address)
 	if code != "" {
 		var f faults
-		f.addLimit(FieldEmail, code, maxEmail)
+		f.addEmail(code, address)
 		return f.err()
 	}
 	now := s.cfg.Now().UTC()
@@ -51,7 +51,7 @@ func (s *Service) ResetPassword(ctx context.Context, in PasswordResetInput, orig
 	} else {
 		var code FieldCode
 		if email, code = parseEmail(in.Email); code != "" {
-			f.addLimit(FieldEmail, code, maxEmail)
+			f.addEmail(code, in.Email)
 		}
 		if in.Code == "" {
 			f.add(FieldOneTimeCode, Required)
@@ -59,7 +59,7 @@ func (s *Service) ResetPassword(ctx context.Context, in PasswordResetInput, orig
 	}
 	password := s.checkNewPassword(&f, in.Password, in.PasswordConfirmation)
 	if len(f) == 0 { // what was typed beside it can be checked before a code is tried
-		checkPasswordContext(&f, password, "", email)
+		s.checkPasswordContext(&f, password, "", email)
 	}
 	if err := f.err(); err != nil {
 		return err
@@ -80,7 +80,7 @@ func (s *Service) ResetPassword(ctx context.Context, in PasswordResetInput, orig
 		return err
 	}
 	known, _ := parseEmail(token.EmailKey)
-	if checkPasswordContext(&f, password, user.Username, known); len(f) > 0 {
+	if s.checkPasswordContext(&f, password, user.Username, known); len(f) > 0 {
 		if !byToken { // the code was the right one, so that giving the attempt back helps nobody who guesses
 			if err := s.cfg.Codes.ReturnOneTimeCodeAttempt(ctx, token); err != nil {
 				return fmt.Errorf("return attempt: %w", err)

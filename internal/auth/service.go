@@ -44,6 +44,7 @@ type Config struct {
 
 	PublicURL         string                       // base of every mailed link, without trailing slash
 	PlaceholderDomain string                       // of generated addresses; nobody can sign up under it
+	AppName           string                       // no password may be it; "": none
 	PasswordMinLength int                          // code points
 	CommonPassword    func(normalized string) bool // nil: no list
 

@@ -25,16 +25,14 @@ func (s *Service) SignUp(ctx context.Context, in SignUp, guest *Current, origin 
 	}
 	email, code := parseEmail(in.Email)
 	switch {
-	case code == TooLong:
-		f.addLimit(FieldEmail, code, maxEmail)
 	case code != "":
-		f.add(FieldEmail, code)
+		f.addEmail(code, in.Email)
 	case s.isPlaceholderDomain(email.domain()):
 		f.add(FieldEmail, Reserved)
 	}
 	password := s.checkNewPassword(&f, in.Password, in.PasswordConfirmation)
 	if len(f) == 0 {
-		checkPasswordContext(&f, password, username, email)
+		s.checkPasswordContext(&f, password, username, email)
 	}
 	if err := f.err(); err != nil {
 		return SignedIn{}, err

@@ -54,10 +54,8 @@ func (s *Service) RequestEmailChange(ctx context.Context, c Current, address, cu
 	var f faults
 	email, code := parseEmail(address)
 	switch {
-	case code == TooLong:
-		f.addLimit(FieldEmail, code, maxEmail)
 	case code != "":
-		f.add(FieldEmail, code)
+		f.addEmail(code, address)
 	case s.isPlaceholderDomain(email.domain()):
 		f.add(FieldEmail, Reserved)
 	}

@@ -311,10 +311,8 @@ func (s *Service) checkWeChatProfile(in WeChatProfile, currentName string) (user
 			own = currentName
 		}
 		switch {
-		case code == TooLong:
-			f.addLimit(FieldEmail, code, maxEmail)
 		case code != "":
-			f.add(FieldEmail, code)
+			f.addEmail(code, in.Email)
 		case e.domain() == s.cfg.PlaceholderDomain && own != "" && e.local() == own: // its own generated address
 		case s.isPlaceholderDomain(e.domain()):
 			f.add(FieldEmail, Reserved)
