@@ -90,7 +90,7 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 	}
 	waker := mail.NewWaker()
 	service, err := auth.New(auth.Config{
-		Store: store, Identities: store, Codes: store, Cache: cache, Hasher: hasher, Mailer: waker, WeChat: weChat, Logger: logger, Now: time.Now,
+		Store: store, Identities: store, Codes: store, SignUps: store, Cache: cache, Hasher: hasher, Mailer: waker, WeChat: weChat, Logger: logger, Now: time.Now,
 		PublicURL:         cfg.PublicURL,
 		PlaceholderDomain: cfg.PlaceholderEmailDomain,
 		AppName:           cfg.AppName,
@@ -100,6 +100,7 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 		SessionMaxAge:     cfg.SessionMaxAge,
 		GuestIdle:         cfg.GuestIdle,
 		NotifyNewDevice:   cfg.NotifyNewDevice,
+		VerifyFirst:       cfg.VerifyFirst,
 		WeChatApps:        weChatApps(cfg),
 		BelieveBareUID:    cfg.Dev,
 	})

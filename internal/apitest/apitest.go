@@ -52,6 +52,7 @@ type Options struct {
 	// WeChatApps are what the service has when there is no WeChat that could be asked.
 	WeChatApps []auth.WeChatApp
 
+	VerifyFirst       bool
 	PasswordMinLength int
 	CommonPassword    func(normalized string) bool // nil: no list
 	SessionIdle       time.Duration
@@ -144,7 +145,7 @@ func Start(t testing.TB, db sqlstore.Config, o Options) *Server {
 	}
 	weChat, apps := o.weChat(t)
 	s.Service, err = auth.New(auth.Config{
-		Store: store, Identities: s.Store, Codes: s.Store, WeChat: weChat, WeChatApps: apps, Cache: cache, Hasher: s.Hasher, Mailer: s.waker, Logger: logger, Now: s.Clock.Now,
+		Store: store, Identities: s.Store, Codes: s.Store, SignUps: s.Store, WeChat: weChat, WeChatApps: apps, Cache: cache, Hasher: s.Hasher, Mailer: s.waker, Logger: logger, Now: s.Clock.Now,
 		PublicURL:         o.PublicURL,
 		PlaceholderDomain: dbtest.PlaceholderDomain,
 		PasswordMinLength: o.PasswordMinLength,
@@ -153,6 +154,7 @@ func Start(t testing.TB, db sqlstore.Config, o Options) *Server {
 		SessionMaxAge:     o.SessionMaxAge,
 		GuestIdle:         o.GuestIdle,
 		BelieveBareUID:    o.BelieveBareUID,
+		VerifyFirst:       o.VerifyFirst,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -74,9 +74,9 @@ func (s *Service) ChangePassword(ctx context.Context, c Current, in NewPassword,
 	if err != nil {
 		return SignedIn{}, err
 	}
-	hash, err := s.cfg.Hasher.Hash(ctx, client(origin), password.normalized)
+	hash, err := s.hashNewPassword(ctx, password, origin)
 	if err != nil {
-		return SignedIn{}, fmt.Errorf("hash password: %w", err)
+		return SignedIn{}, err
 	}
 	now := s.cfg.Now().UTC()
 	message := notice(MailPasswordChanged, c.User, origin, now)

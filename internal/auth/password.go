@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -50,6 +51,15 @@ func (s *Service) checkNewPassword(f *faults, password, confirmation string) Pas
 		f.add(FieldPasswordConfirmation, Mismatch)
 	}
 	return p
+}
+
+// hashNewPassword returns the hash of a password that passed every check.
+func (s *Service) hashNewPassword(ctx context.Context, p Password, origin Origin) (PasswordHash, error) {
+	hash, err := s.cfg.Hasher.Hash(ctx, client(origin), p.normalized)
+	if err != nil {
+		return "", fmt.Errorf("hash password: %w", err)
+	}
+	return hash, nil
 }
 
 // checkPasswordContext refuses a password that is the user's own name or address, or the app's name: the first things that

@@ -88,9 +88,9 @@ func (s *Service) ResetPassword(ctx context.Context, in PasswordResetInput, orig
 		}
 		return f.err()
 	}
-	hash, err := s.cfg.Hasher.Hash(ctx, client(origin), password.normalized)
+	hash, err := s.hashNewPassword(ctx, password, origin)
 	if err != nil {
-		return fmt.Errorf("hash password: %w", err)
+		return err
 	}
 	err = s.cfg.Store.ResetPassword(ctx, PasswordReset{
 		Token: token, Password: hash, Now: now, Notice: notice(MailPasswordChanged, user, origin, now),

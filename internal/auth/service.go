@@ -30,11 +30,12 @@ type Mailer interface {
 	Wake()
 }
 
-// Config is what a Service needs. Store, Identities, Codes, Cache, Hasher, Mailer, PublicURL, PlaceholderDomain and Now are required.
+// Config is what a Service needs. Store, Identities, Codes, SignUps, Cache, Hasher, Mailer, PublicURL, PlaceholderDomain and Now are required.
 type Config struct {
 	Store      Store
 	Identities Identities    // of the same database
 	Codes      Codes         // of the same database
+	SignUps    SignUps       // of the same database
 	Cache      *SessionCache // the one that Store invalidates
 	Hasher     *passhash.Hasher
 	Mailer     Mailer
@@ -52,6 +53,8 @@ type Config struct {
 	SessionMaxAge time.Duration // and at this age; 0: at no age
 	GuestIdle     time.Duration // the same for guests, who are deleted then
 
+	// VerifyFirst has accounts exist only once their address is proved, so that sign-up tells nothing of who has one.
+	VerifyFirst bool
 	// NotifyNewDevice mails users when they sign in on a device that was not seen before.
 	NotifyNewDevice bool
 	WeChatApps      []WeChatApp
@@ -75,6 +78,8 @@ func New(cfg Config) (*Service, error) {
 		return nil, errors.New("auth: no Identities")
 	case cfg.Codes == nil:
 		return nil, errors.New("auth: no Codes")
+	case cfg.SignUps == nil:
+		return nil, errors.New("auth: no SignUps")
 	case cfg.Cache == nil:
 		return nil, errors.New("auth: no Cache")
 	case cfg.Hasher == nil:

@@ -57,6 +57,7 @@ type Settings struct {
 	AppURL  string // of the link back to the app, of a scheme that is safe to follow; empty: there is no link
 	AppLogo Logo
 
+	VerifyFirst            bool          // accounts exist only once their address is confirmed
 	PasswordMinLength      int           // in code points, 1 to 128
 	PlaceholderEmailDomain string        // lower-case ASCII with at least one dot
 	SessionIdle            time.Duration // a session ends when it has not been used for so long
@@ -108,6 +109,7 @@ func (s Serve) Settings() (Settings, error) {
 	s.readMail(&faults, &t)
 	t.AppURL = read(&faults, "app-url", s.AppURL, parseAppURL)
 	t.AppLogo = read(&faults, "app-logo", s.AppLogo, parseLogo)
+	t.VerifyFirst = read(&faults, "sign-up", s.SignUp, parseSignUp)
 	t.PasswordMinLength = read(&faults, "password-min-length", s.PasswordMinLength, parsePasswordMinLength)
 	t.PlaceholderEmailDomain = read(&faults, "placeholder-email-domain", s.PlaceholderEmailDomain, parsePlaceholderDomain)
 	t.SessionIdle = read(&faults, "session-idle", s.SessionIdle, parseLifetime)
@@ -197,6 +199,16 @@ func parseAppName(raw string) (string, error) {
 		return "", fmt.Errorf("is longer than %d characters, shorten it", maxAppName)
 	}
 	return strings.TrimSpace(raw), nil
+}
+
+func parseSignUp(raw string) (verifyFirst bool, err error) {
+	switch raw {
+	case "open":
+		return false, nil
+	case "verify-first":
+		return true, nil
+	}
+	return false, fmt.Errorf("%s is no way to sign up, write open or verify-first", quote(raw))
 }
 
 func parsePasswordMinLength(raw string) (int, error) {

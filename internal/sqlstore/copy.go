@@ -12,7 +12,7 @@ import (
 
 // copiedTables are all tables with something to keep, those first that others refer to. Invalidations are for caches of
 // running nodes and stay behind.
-var copiedTables = []string{"users", "identities", "sessions", "outbox", "one_time_tokens", "guest_keys"}
+var copiedTables = []string{"users", "identities", "sessions", "outbox", "one_time_tokens", "guest_keys", "sign_ups"}
 
 // ErrNotEmpty says that the database to copy to has users or something else already.
 var ErrNotEmpty = errors.New("the database to copy to is not empty")

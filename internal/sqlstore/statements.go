@@ -221,6 +221,37 @@ const (
 	deleteOneTimeTokensOfUser = `DELETE FROM one_time_tokens WHERE user_id = $1`
 )
 
+const (
+	signUpColumns = `sign_ups.id, sign_ups.username, sign_ups.email, sign_ups.email_key, sign_ups.password_hash, sign_ups.language, sign_ups.token_hash, sign_ups.code_hash, sign_ups.expires_at`
+
+	insertSignUp = `INSERT INTO sign_ups (message_id, username, email, email_key, password_hash, language, code_attempts, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, 0, $7)`
+
+	selectSignUp = `SELECT ` + signUpColumns + ` FROM sign_ups WHERE token_hash = $1 AND expires_at > $2`
+
+	selectSignUpOfMessage = `SELECT ` + signUpColumns + ` FROM sign_ups WHERE message_id = $1`
+
+	// It changes nothing: it locks everything that is pending for the address.
+	lockSignUps = `UPDATE sign_ups SET code_attempts = code_attempts WHERE email_key = $1`
+
+	selectSignUpMails = `SELECT COUNT(*) FROM sign_ups WHERE email_key = $1 AND message_id <> $2 AND mailed_at > $3`
+
+	updateSignUpMailed = `UPDATE sign_ups SET token_hash = $2, code_hash = $3, code_attempts = 0, mailed_at = $4
+		WHERE message_id = $1 AND expires_at > $4
+		RETURNING ` + signUpColumns
+
+	updateSignUpCodeAttempt = `UPDATE sign_ups SET code_attempts = code_attempts + 1
+		WHERE email_key = $1 AND token_hash IS NOT NULL AND expires_at > $2 AND code_attempts < $3
+		RETURNING ` + signUpColumns
+
+	updateSignUpCodeAttemptBack = `UPDATE sign_ups SET code_attempts = code_attempts - 1
+		WHERE id = $1 AND token_hash = $2 AND code_attempts > 0`
+
+	deleteSignUp = `DELETE FROM sign_ups WHERE id = $1 AND token_hash = $2 AND expires_at > $3`
+
+	deleteSignUpsTo = `DELETE FROM sign_ups WHERE email_key = $1`
+)
+
 // Every change that ends a session or is seen in one leaves a row, for the caches of other nodes.
 const (
 	insertInvalidation = `INSERT INTO invalidations (user_id, created_at) VALUES ($1, $2)`
@@ -240,6 +271,9 @@ const (
 
 	deleteExpiredOneTimeTokens = `DELETE FROM one_time_tokens WHERE id IN
 		(SELECT id FROM one_time_tokens WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)`
+
+	deleteExpiredSignUps = `DELETE FROM sign_ups WHERE id IN
+		(SELECT id FROM sign_ups WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)`
 
 	deleteExpiredGuestKeys = `DELETE FROM guest_keys WHERE expires_at <= $1 AND id IN
 		(SELECT id FROM guest_keys WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)`

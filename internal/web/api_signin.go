@@ -20,6 +20,12 @@ func (s *Server) signUp(c *call) error {
 	in := auth.SignUp{
 		Username: username.value, Email: email.value, Password: password.value, PasswordConfirmation: confirmation.value,
 	}
+	if s.cfg.Service.VerifiesFirst() {
+		if err := s.cfg.Service.RequestSignUp(c.r.Context(), in, c.origin()); err != nil {
+			return err
+		}
+		return c.accepted()
+	}
 	signedIn, err := s.cfg.Service.SignUp(c.r.Context(), in, c.current, c.origin())
 	if err != nil {
 		return err

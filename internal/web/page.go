@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +33,9 @@ func (s *Server) pageRoutes() []route {
 		{http.MethodPost, pageFolder + "enter_code", hosted, s.postCode},
 		{http.MethodGet, pageFolder + "password_changed", hosted, s.passwordChangedPage},
 
+		{http.MethodGet, pageFolder + "confirm_sign_up", hosted, s.confirmSignUpPage},
+		{http.MethodPost, pageFolder + "confirm_sign_up", hosted, s.postConfirmSignUp},
+		{http.MethodGet, pageFolder + "signed_up", hosted, s.signedUpPage},
 		{http.MethodGet, pageFolder + "verify_email", hosted, s.verifyPage},
 		{http.MethodPost, pageFolder + "verify_email", hosted, s.postVerify},
 		{http.MethodGet, pageFolder + "email_verified", hosted, s.emailVerifiedPage},
@@ -169,13 +173,16 @@ func (c *call) deadLink(kind ui.LinkKind, err error) error {
 }
 
 // blamesToken says whether the token of a link is what an error is about.
-func blamesToken(err error) bool {
+func blamesToken(err error) bool { return blames(err, auth.FieldToken) }
+
+// blames says whether an error is about one of these members.
+func blames(err error, fields ...auth.Field) bool {
 	validation, ok := errors.AsType[*auth.ValidationError](err)
 	if !ok {
 		return false
 	}
 	for _, f := range validation.Fields {
-		if f.Field == auth.FieldToken {
+		if slices.Contains(fields, f.Field) {
 			return true
 		}
 	}

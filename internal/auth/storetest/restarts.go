@@ -206,6 +206,28 @@ func everyMethod(f fixture) map[string]func(context.Context) error {
 		"ReturnOneTimeCodeAttempt": func(ctx context.Context) error {
 			return f.ReturnOneTimeCodeAttempt(ctx, f.unsent(1, f.email()))
 		},
+		"RequestSignUp": func(ctx context.Context) error {
+			return f.RequestSignUp(ctx, auth.PendingSignUp{Email: *f.email()}, f.message(auth.MailConfirmSignUp, 0, "a@b.example"))
+		},
+		"MailSignUp": func(ctx context.Context) error {
+			_, err := f.MailSignUp(ctx, 1, f.hash(), f.hash(), noon)
+			return err
+		},
+		"FindSignUp": func(ctx context.Context) error {
+			_, err := f.FindSignUp(ctx, f.hash(), noon)
+			return err
+		},
+		"AttemptSignUpCode": func(ctx context.Context) error {
+			_, err := f.AttemptSignUpCode(ctx, "a@b.example", noon)
+			return err
+		},
+		"ReturnSignUpCodeAttempt": func(ctx context.Context) error {
+			return f.ReturnSignUpCodeAttempt(ctx, auth.PendingSignUp{})
+		},
+		"ConfirmSignUp": func(ctx context.Context) error {
+			_, err := f.ConfirmSignUp(ctx, auth.SignUpConfirmation{SignUp: auth.PendingSignUp{Email: *f.email()}, Now: noon})
+			return err
+		},
 		"ResetPassword": func(ctx context.Context) error {
 			return f.ResetPassword(ctx, auth.PasswordReset{Token: f.unsent(1, f.email()), Password: f.password(), Now: noon})
 		},

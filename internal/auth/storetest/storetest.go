@@ -30,6 +30,7 @@ type Store interface {
 	auth.Store
 	auth.Identities
 	auth.Codes
+	auth.SignUps
 	mail.Outbox
 	// CountUnusedGuests returns how many guests have no live session and were not seen for so long.
 	CountUnusedGuests(context.Context, auth.Pruning) (int64, error)
@@ -59,6 +60,7 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"one-time tokens", testOneTimeTokens},
 		{"e-mail addresses", testEmailAddresses},
 		{"mail", testMail},
+		{"pending sign-ups", testSignUps},
 		{"clean-up", testCleanUp},
 		{"clean-up of guests in use", testGuestsInUse},
 		{"races", testRaces},

@@ -58,14 +58,21 @@ func views(l auth.Language) map[string]view {
 		"password_changed":     ui.PasswordChanged{Page: dressed},
 		"confirm_email":        ui.ConfirmEmail{Page: linked, Address: "john@example.com"},
 		"confirm_email_change": ui.ConfirmEmail{Page: linked, Address: "john@new.example.com", Change: true},
-		"email_verified":       ui.EmailConfirmed{Page: plain},
-		"email_changed":        ui.EmailConfirmed{Page: dressed, Change: true},
-		"undo_email_change":    ui.UndoEmailChange{Page: linked, Address: "john@example.com"},
-		"email_restored":       ui.EmailRestored{Page: plain},
-		"dead_link_reset":      ui.DeadLink{Page: plain, Kind: ui.LinkReset},
-		"dead_link_verify":     ui.DeadLink{Page: dressed, Kind: ui.LinkVerify},
-		"dead_link_undo":       ui.DeadLink{Page: plain, Kind: ui.LinkUndo},
-		"dead_link_taken":      ui.DeadLink{Page: plain, Kind: ui.LinkVerify, Taken: true},
+		"confirm_sign_up":      ui.ConfirmSignUp{Page: linked, Address: "john@example.com", Username: "john_smith"},
+		"confirm_sign_up_fault": ui.ConfirmSignUp{
+			Page: linked, Address: "john@example.com", Username: "john_smith",
+			Faults: []ui.Fault{linked.Fault("username", latchkey.FieldTaken, 0, "")},
+		},
+		"signed_up":         ui.SignedUp{Page: dressed},
+		"dead_link_sign_up": ui.DeadLink{Page: plain, Kind: ui.LinkSignUp},
+		"email_verified":    ui.EmailConfirmed{Page: plain},
+		"email_changed":     ui.EmailConfirmed{Page: dressed, Change: true},
+		"undo_email_change": ui.UndoEmailChange{Page: linked, Address: "john@example.com"},
+		"email_restored":    ui.EmailRestored{Page: plain},
+		"dead_link_reset":   ui.DeadLink{Page: plain, Kind: ui.LinkReset},
+		"dead_link_verify":  ui.DeadLink{Page: dressed, Kind: ui.LinkVerify},
+		"dead_link_undo":    ui.DeadLink{Page: plain, Kind: ui.LinkUndo},
+		"dead_link_taken":   ui.DeadLink{Page: plain, Kind: ui.LinkVerify, Taken: true},
 	}
 	for _, code := range []latchkey.Code{
 		latchkey.CodeNotFound, latchkey.CodeMethodNotAllowed, latchkey.CodeForbidden, latchkey.CodeTooLarge,
@@ -316,7 +323,7 @@ func TestEveryTextIsUsed(t *testing.T) {
 			sources.Write(b)
 		}
 	}
-	built := []string{"fault.", "dead.reset.", "dead.verify.", "dead.undo.", "trouble."}
+	built := []string{"fault.", "dead.reset.", "dead.verify.", "dead.sign_up.", "dead.undo.", "trouble."}
 	english := readCatalog(t, auth.English)
 	for key := range english {
 		isBuilt := slices.ContainsFunc(built, func(prefix string) bool { return strings.HasPrefix(key, prefix) })
