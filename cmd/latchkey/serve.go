@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/ideaegg/latchkey/internal/auth"
+	"github.com/ideaegg/latchkey/internal/breach"
 	"github.com/ideaegg/latchkey/internal/config"
 	"github.com/ideaegg/latchkey/internal/mail"
 	"github.com/ideaegg/latchkey/internal/passhash"
@@ -101,6 +102,7 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 		GuestIdle:         cfg.GuestIdle,
 		NotifyNewDevice:   cfg.NotifyNewDevice,
 		VerifyFirst:       cfg.VerifyFirst,
+		Breaches:          breaches(cfg),
 		WeChatApps:        weChatApps(cfg),
 		BelieveBareUID:    cfg.Dev,
 	})
@@ -237,6 +239,14 @@ func commonPassword(cfg config.Settings) func(string) bool {
 		return nil
 	}
 	return passlist.Contains
+}
+
+// breaches is where new passwords are looked up, nil if they are not.
+func breaches(cfg config.Settings) auth.Breaches {
+	if !cfg.LookUpBreaches {
+		return nil
+	}
+	return breach.New(breach.Config{})
 }
 
 // newWeChat returns how the rules ask WeChat.

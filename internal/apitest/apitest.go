@@ -55,6 +55,7 @@ type Options struct {
 	VerifyFirst       bool
 	PasswordMinLength int
 	CommonPassword    func(normalized string) bool // nil: no list
+	Breaches          auth.Breaches                // nil: none
 	SessionIdle       time.Duration
 	SessionMaxAge     time.Duration
 	GuestIdle         time.Duration
@@ -155,6 +156,7 @@ func Start(t testing.TB, db sqlstore.Config, o Options) *Server {
 		GuestIdle:         o.GuestIdle,
 		BelieveBareUID:    o.BelieveBareUID,
 		VerifyFirst:       o.VerifyFirst,
+		Breaches:          o.Breaches,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -53,13 +53,39 @@ func (s *Service) checkNewPassword(f *faults, password, confirmation string) Pas
 	return p
 }
 
-// hashNewPassword returns the hash of a password that passed every check.
+// Breaches knows passwords that were stolen somewhere.
+type Breaches interface {
+	// IsBreached says whether the password, in NFKC, is known. It answers within about a second; an error means that
+	// nobody knows.
+	IsBreached(ctx context.Context, password string) (bool, error)
+}
+
+// hashNewPassword returns the hash of a password that passed every other check, or a *ValidationError if it is known from
+// a breach. Where that cannot be found out it is allowed.
 func (s *Service) hashNewPassword(ctx context.Context, p Password, origin Origin) (PasswordHash, error) {
+	if s.cfg.Breaches != nil {
+		breached, err := s.cfg.Breaches.IsBreached(ctx, p.normalized)
+		switch {
+		case err != nil:
+			s.warnUnchecked(err)
+		case breached:
+			return "", invalid(FieldPassword, TooCommon)
+		}
+	}
 	hash, err := s.cfg.Hasher.Hash(ctx, client(origin), p.normalized)
 	if err != nil {
 		return "", fmt.Errorf("hash password: %w", err)
 	}
 	return hash, nil
+}
+
+// warnUnchecked says, once a minute, that new passwords are not compared with those of breaches.
+func (s *Service) warnUnchecked(err error) {
+	now := s.cfg.Now().Unix()
+	last := s.uncheckedWarned.Load()
+	if now-last >= 60 && s.uncheckedWarned.CompareAndSwap(last, now) {
+		s.cfg.Logger.Warn("new passwords are accepted unchecked: the list of breached ones does not answer", "error", err)
+	}
 }
 
 // checkPasswordContext refuses a password that is the user's own name or address, or the app's name: the first things that

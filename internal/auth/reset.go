@@ -79,16 +79,13 @@ func (s *Service) ResetPassword(ctx context.Context, in PasswordResetInput, orig
 	if err != nil {
 		return err
 	}
-	known, _ := parseEmail(token.EmailKey)
-	if s.checkPasswordContext(&f, password, user.Username, known); len(f) > 0 {
-		if !byToken { // the code was the right one, so that giving the attempt back helps nobody who guesses
-			if err := s.cfg.Codes.ReturnOneTimeCodeAttempt(ctx, token); err != nil {
-				return fmt.Errorf("return attempt: %w", err)
-			}
+	hash, err := s.hashResetPassword(ctx, password, token, user, origin)
+	if _, refused := errors.AsType[*ValidationError](err); refused && !byToken {
+		// The code was the right one, so that giving the attempt back helps nobody who guesses.
+		if err := s.cfg.Codes.ReturnOneTimeCodeAttempt(ctx, token); err != nil {
+			return fmt.Errorf("return attempt: %w", err)
 		}
-		return f.err()
 	}
-	hash, err := s.hashNewPassword(ctx, password, origin)
 	if err != nil {
 		return err
 	}
@@ -103,6 +100,17 @@ func (s *Service) ResetPassword(ctx context.Context, in PasswordResetInput, orig
 	}
 	s.cfg.Mailer.Wake()
 	return nil
+}
+
+// hashResetPassword returns the hash of a user's new password, or a *ValidationError for one that must not be theirs.
+func (s *Service) hashResetPassword(ctx context.Context, password Password, token OneTimeToken, user User, origin Origin) (PasswordHash, error) {
+	var f faults
+	email, _ := parseEmail(token.EmailKey)
+	s.checkPasswordContext(&f, password, user.Username, email)
+	if err := f.err(); err != nil {
+		return "", err
+	}
+	return s.hashNewPassword(ctx, password, origin)
 }
 
 // findResetByCode returns the token that the code belongs to, and its user, or a *ValidationError on the code, after

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/ideaegg/latchkey/internal/passhash"
@@ -49,6 +50,8 @@ type Config struct {
 	PasswordMinLength int                          // code points
 	CommonPassword    func(normalized string) bool // nil: no list
 
+	Breaches Breaches // nil: new passwords are not looked up
+
 	SessionIdle   time.Duration // a session ends when unused for this long
 	SessionMaxAge time.Duration // and at this age; 0: at no age
 	GuestIdle     time.Duration // the same for guests, who are deleted then
@@ -67,6 +70,8 @@ type Service struct {
 	cfg  Config
 	ids  sessionIDs
 	uses sessionUses
+
+	uncheckedWarned atomic.Int64 // when warnUnchecked last warned, in unix seconds
 }
 
 // New returns a Service; the error names the setting that is missing.

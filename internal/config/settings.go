@@ -59,6 +59,7 @@ type Settings struct {
 
 	VerifyFirst            bool          // accounts exist only once their address is confirmed
 	PasswordMinLength      int           // in code points, 1 to 128
+	LookUpBreaches         bool          // new passwords are looked up at Have I Been Pwned
 	PlaceholderEmailDomain string        // lower-case ASCII with at least one dot
 	SessionIdle            time.Duration // a session ends when it has not been used for so long
 	SessionMaxAge          time.Duration // a session ends so long after the sign-in; 0 for no such end
@@ -111,6 +112,7 @@ func (s Serve) Settings() (Settings, error) {
 	t.AppLogo = read(&faults, "app-logo", s.AppLogo, parseLogo)
 	t.VerifyFirst = read(&faults, "sign-up", s.SignUp, parseSignUp)
 	t.PasswordMinLength = read(&faults, "password-min-length", s.PasswordMinLength, parsePasswordMinLength)
+	t.LookUpBreaches = read(&faults, "breached-passwords", s.BreachedPasswords, parseBreachedPasswords)
 	t.PlaceholderEmailDomain = read(&faults, "placeholder-email-domain", s.PlaceholderEmailDomain, parsePlaceholderDomain)
 	t.SessionIdle = read(&faults, "session-idle", s.SessionIdle, parseLifetime)
 	t.SessionMaxAge = read(&faults, "session-max-age", s.SessionMaxAge, parseMaxAge)
@@ -218,6 +220,16 @@ func parsePasswordMinLength(raw string) (int, error) {
 			quote(raw), minPasswordMinLength, maxPasswordMinLength)
 	}
 	return n, nil
+}
+
+func parseBreachedPasswords(raw string) (lookUp bool, err error) {
+	switch raw {
+	case "off":
+		return false, nil
+	case "hibp":
+		return true, nil
+	}
+	return false, fmt.Errorf("%s is no list of breached passwords, write off or hibp", quote(raw))
 }
 
 func parsePlaceholderDomain(raw string) (string, error) {
