@@ -256,7 +256,7 @@ func fill(t *testing.T, cfg sqlstore.Config, n int) *people {
 		t.Fatal(err)
 	}
 	s, err := auth.New(auth.Config{
-		Store: store, Identities: store, Limits: store, AuditLog: store, Cache: cache, Hasher: hasher, Mailer: mail.NewWaker(), Logger: cfg.Logger, Now: time.Now,
+		Store: store, Identities: store, Codes: store, SignUps: store, Limits: store, AuditLog: store, Cache: cache, Hasher: hasher, Mailer: mail.NewWaker(), Logger: cfg.Logger, Now: time.Now,
 		PublicURL: publicURL, PlaceholderDomain: dbtest.PlaceholderDomain, PasswordMinLength: 8,
 		SessionIdle: 90 * 24 * time.Hour, GuestIdle: 30 * 24 * time.Hour, AuditKeep: time.Hour, BelieveBareUID: true,
 	})

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/ideaegg/latchkey/internal/auth"
+	"github.com/ideaegg/latchkey/internal/breach"
 	"github.com/ideaegg/latchkey/internal/config"
 	"github.com/ideaegg/latchkey/internal/mail"
 	"github.com/ideaegg/latchkey/internal/passhash"
@@ -58,6 +59,11 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 	db := storeConfig(cfg.Database)
 	db.PlaceholderDomain, db.ListenURL, db.KeepSchema = cfg.PlaceholderEmailDomain, cfg.DatabaseListen.Reveal(), cfg.MigrateOff
 	db.Cache, db.Logger = cache, logger
+	if cfg.MigrateOff { // a new file would be an older schema, and be left behind
+		if err := mustExist(cfg.Database); err != nil {
+			return fmt.Errorf("--database: %w; without --migrate=off it is made", err)
+		}
+	}
 	store, err := openStore(ctx, db)
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -84,9 +90,10 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 	defer appTokens.Wait() // before the store is closed
 	waker := mail.NewWaker()
 	service, err := auth.New(auth.Config{
-		Store: store, Identities: store, Limits: store, AuditLog: store, Cache: cache, Hasher: hasher, Mailer: waker, WeChat: weChat, AppTokens: appTokens, Handovers: store, Logger: logger, Now: time.Now,
+		Store: store, Identities: store, Codes: store, SignUps: store, Limits: store, AuditLog: store, Cache: cache, Hasher: hasher, Mailer: waker, WeChat: weChat, AppTokens: appTokens, Handovers: store, Logger: logger, Now: time.Now,
 		PublicURL:         cfg.PublicURL,
 		PlaceholderDomain: cfg.PlaceholderEmailDomain,
+		AppName:           cfg.AppName,
 		PasswordMinLength: cfg.PasswordMinLength,
 		CommonPassword:    commonPassword(cfg),
 		SessionIdle:       cfg.SessionIdle,
@@ -94,6 +101,8 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 		GuestIdle:         cfg.GuestIdle,
 		AuditKeep:         cfg.AuditKeep,
 		NotifyNewDevice:   cfg.NotifyNewDevice,
+		VerifyFirst:       cfg.VerifyFirst,
+		Breaches:          breaches(cfg),
 		WeChatApps:        weChatApps(cfg),
 		LimitsOff:         cfg.RateLimitsOff,
 		WeChatRedirects:   cfg.WeChatRedirects,
@@ -234,6 +243,14 @@ func commonPassword(cfg config.Settings) func(string) bool {
 		return nil
 	}
 	return passlist.Contains
+}
+
+// breaches is where new passwords are looked up, nil if they are not.
+func breaches(cfg config.Settings) auth.Breaches {
+	if !cfg.LookUpBreaches {
+		return nil
+	}
+	return breach.New(breach.Config{})
 }
 
 func reveal(secrets []config.Secret) []string {

@@ -57,7 +57,7 @@ func (s *Service) ChangePassword(ctx context.Context, c Current, in NewPassword,
 	password := s.checkNewPassword(&f, in.Password, in.PasswordConfirmation)
 	if len(f) == 0 {
 		email, _ := parseEmail(c.User.Email)
-		checkPasswordContext(&f, password, c.User.Username, email)
+		s.checkPasswordContext(&f, password, c.User.Username, email)
 	}
 	if err := f.err(); err != nil {
 		return SignedIn{}, err
@@ -78,9 +78,9 @@ func (s *Service) ChangePassword(ctx context.Context, c Current, in NewPassword,
 		if err != nil {
 			return err
 		}
-		hash, err := s.cfg.Hasher.Hash(ctx, client(origin), password.normalized)
+		hash, err := s.hashNewPassword(ctx, password, origin)
 		if err != nil {
-			return fmt.Errorf("hash password: %w", err)
+			return err
 		}
 		var current SessionID
 		if verified == "" {

@@ -51,12 +51,12 @@ type Store interface {
 	DeleteUser(ctx context.Context, user UserID, verified PasswordHash, now time.Time) error
 	// SetStatus lets a user in or keeps them out; sessions are kept. It returns ErrNotFound if there is no such user.
 	SetStatus(context.Context, UserID, Status) error
-	// QueueMail puts one message into the outbox.
-	QueueMail(context.Context, OutboxMessage) error
+	// QueueMail puts one message into the outbox and returns its id there.
+	QueueMail(context.Context, OutboxMessage) (MessageID, error)
 	// IssueOneTimeToken stores a token for an active user. One message has one token: a second attempt to send it
 	// replaces the first one's. The oldest of the user and purpose beyond MaxOutstanding die, except those that undo.
-	// It returns ErrChanged if the user is not active, or if the purpose is about the user's own address and that is
-	// another one by now.
+	// It returns ErrChanged if the message is not in the outbox any more (whoever took it out wanted no token to go out),
+	// if the user is not active, or if the purpose is about the user's own address and that is another one by now.
 	IssueOneTimeToken(context.Context, OneTimeToken) error
 	// FindOneTimeToken returns the token with this hash and its user without using it up; ErrTokenInvalid if it is
 	// absent, expired at now, or of another purpose.
@@ -76,8 +76,8 @@ type Store interface {
 	// verified, or becomes the user's in the place of the one that the caller saw; then every other token for the old
 	// address dies, the notice to it is queued, and it is held for the user until the change cannot be undone any more.
 	// It returns ErrTokenInvalid if the token cannot be used or the user's address is another one by now, a *TakenError
-	// if the new address is somebody else's; of concurrent callers exactly one succeeds.
-	ConfirmEmail(context.Context, EmailConfirmation) error
+	// if the new address is somebody else's; of concurrent callers exactly one succeeds. It returns the user as they are then.
+	ConfirmEmail(context.Context, EmailConfirmation) (User, error)
 	// UndoEmailChange uses up a token of PurposeUndoEmailChange: the user has the old address back, and every session
 	// and one-time token of the user ends, except older undos. It returns ErrTokenInvalid or a *TakenError.
 	UndoEmailChange(ctx context.Context, token OneTimeToken, now time.Time) error

@@ -293,7 +293,7 @@ func (s *Service) findPerson(ctx context.Context, person WeChatPerson, origin Or
 		case found.user.ID == 0:
 			found.user, found.by = owner, identity
 		case owner.ID != found.user.ID:
-			s.cfg.Logger.Warn("one WeChat account has two users; latchkey user merge can make them one",
+			s.cfg.Logger.Warn("one WeChat account has two users; latchkey user merge id:FROM id:INTO makes them one",
 				"openid_user", found.user.ID, "unionid_user", owner.ID)
 			e := refused(AuditIdentityConflict, ReasonTwoUsers, found.user.ID, person.proof, origin)
 			e.OtherID = owner.ID
@@ -363,10 +363,8 @@ func (s *Service) checkWeChatProfile(in WeChatProfile, currentName string) (user
 			own = currentName
 		}
 		switch {
-		case code == TooLong:
-			f.addLimit(FieldEmail, code, maxEmail)
 		case code != "":
-			f.add(FieldEmail, code)
+			f.addEmail(code, in.Email)
 		case e.domain() == s.cfg.PlaceholderDomain && own != "" && e.local() == own: // its own generated address
 		case s.isPlaceholderDomain(e.domain()):
 			f.add(FieldEmail, Reserved)

@@ -66,7 +66,7 @@ func mustOwn(ctx context.Context, q querier, user auth.UserID, i auth.Identity) 
 }
 
 func (s *Store) attachIdentity(ctx context.Context, q querier, user auth.UserID, i auth.Identity, now time.Time) error {
-	added, err := q.exec(ctx, insertIdentityIfNew, int64(user), i.Provider, i.AppID, i.Subject, micros(now))
+	added, err := q.exec(ctx, insertIdentity, int64(user), i.Provider, i.AppID, i.Subject, micros(now))
 	if err != nil {
 		return fmt.Errorf("insert identity: %w", err)
 	}

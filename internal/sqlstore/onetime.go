@@ -48,6 +48,14 @@ func (s *Store) IssueOneTimeToken(ctx context.Context, t auth.OneTimeToken) erro
 		case t.Purpose.ProvesOwnAddress() && (user.EmailGenerated || !strings.EqualFold(user.Email, t.Address)):
 			return auth.ErrChanged
 		}
+		// Behind the lock: whoever ends the user's resets or changes of address takes their messages out under it.
+		var queued int64
+		switch err := q.row(ctx, selectMessage, []any{int64(t.MessageID)}, &queued); {
+		case errors.Is(err, errNoRows):
+			return auth.ErrChanged
+		case err != nil:
+			return fmt.Errorf("look for message: %w", err)
+		}
 		return s.putOneTimeToken(ctx, q, t)
 	})
 }
@@ -107,6 +115,16 @@ func (s *Store) AttemptOneTimeCode(ctx context.Context, user auth.UserID, purpos
 	return list, nil
 }
 
+var _ auth.Codes = (*Store)(nil)
+
+// ReturnOneTimeCodeAttempt implements auth.Codes.
+func (s *Store) ReturnOneTimeCodeAttempt(ctx context.Context, t auth.OneTimeToken) error {
+	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
+		_, err := q.exec(ctx, updateOneTimeCodeAttemptBack, int64(t.ID), t.TokenHash[:])
+		return err
+	})
+}
+
 // ResetPassword implements auth.Store.
 func (s *Store) ResetPassword(ctx context.Context, p auth.PasswordReset) error {
 	t := p.Token
@@ -164,7 +182,7 @@ func (s *Store) endResets(ctx context.Context, q querier, user auth.UserID, emai
 			return fmt.Errorf("delete tokens: %w", err)
 		}
 	}
-	if _, err := q.exec(ctx, deleteMessagesElsewhere, int64(user), string(auth.MailVerifyEmail), strings.ToLower(email)); err != nil {
+	if _, err := q.exec(ctx, deleteMessagesOfUserAndKind, int64(user), string(auth.MailChangeEmail)); err != nil {
 		return fmt.Errorf("delete queued changes of address: %w", err)
 	}
 	if _, err := q.exec(ctx, deleteMessagesTo, strings.ToLower(email), string(auth.MailResetPassword)); err != nil {

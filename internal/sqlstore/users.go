@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ideaegg/latchkey/internal/auth"
@@ -102,22 +103,10 @@ func (s *Store) FindIdentity(ctx context.Context, i auth.Identity) (auth.User, e
 
 // CreateUser implements auth.Store.
 func (s *Store) CreateUser(ctx context.Context, n auth.NewUser) (auth.User, error) {
-	address, key := emailParams(n.Email)
 	var user auth.User
 	err := s.engine.write(ctx, func(ctx context.Context, q querier) (err error) {
-		user, _, err = s.queryUser(ctx, q, auth.ErrChanged, insertUser, n.Username, address, key, n.Fullname,
-			nullable(n.Avatar), nullable(n.PhoneNumber), nullable(n.PasswordHash), flag(n.Guest), string(n.Language), micros(n.Now),
-			verifiedAt(n.Profile, n.Now))
-		if err != nil {
-			return fmt.Errorf("insert user: %w", err)
-		}
-		if err := s.addWaysIn(ctx, q, user.ID, n.Identities, n.Session, n.Now); err != nil {
-			return err
-		}
-		if err := s.useGuestKey(ctx, q, n.Key, user.ID, n.Now); err != nil {
-			return err
-		}
-		return s.welcome(ctx, q, user.ID, n.Email, n.Mail, n.Now)
+		user, err = s.createUser(ctx, q, n)
+		return err
 	})
 	switch {
 	case errors.Is(err, errKeyUsed):
@@ -128,29 +117,79 @@ func (s *Store) CreateUser(ctx context.Context, n auth.NewUser) (auth.User, erro
 	return user, err
 }
 
+func (s *Store) createUser(ctx context.Context, q querier, n auth.NewUser) (auth.User, error) {
+	address, key := emailParams(n.Email)
+	user, _, err := s.queryUser(ctx, q, errUnique, insertUser, n.Username, address, key, n.Fullname,
+		nullable(n.Avatar), nullable(n.PhoneNumber), nullable(n.PasswordHash), flag(n.Guest), string(n.Language), micros(n.Now),
+		verifiedAt(n.Profile, n.Now))
+	if err != nil {
+		return auth.User{}, fmt.Errorf("insert user: %w", err)
+	}
+	if err := s.addWaysIn(ctx, q, user.ID, n.Identities, n.Session, n.Now); err != nil {
+		return auth.User{}, err
+	}
+	if err := s.useGuestKey(ctx, q, n.Key, user.ID, n.Now); err != nil {
+		return auth.User{}, err
+	}
+	return user, s.welcome(ctx, q, user.ID, n.Email, n.Mail, n.Now)
+}
+
 // UpgradeGuest implements auth.Store.
 func (s *Store) UpgradeGuest(ctx context.Context, g auth.GuestUpgrade) (auth.User, error) {
-	address, key := emailParams(g.Email)
 	var user auth.User
 	err := s.change(ctx, g.UserID, func(ctx context.Context, q querier) (err error) {
-		user, _, err = s.queryUser(ctx, q, auth.ErrChanged, updateGuestToUser, int64(g.UserID), nullable(g.Username), address, key,
-			nullable(g.Fullname), nullable(g.Avatar), nullable(g.PhoneNumber), nullable(g.PasswordHash), micros(g.Now),
-			verifiedAt(g.Profile, g.Now))
-		if err != nil {
-			return fmt.Errorf("update guest: %w", err)
-		}
-		if _, err := q.exec(ctx, deleteSessionsOfUser, int64(g.UserID)); err != nil {
-			return fmt.Errorf("delete sessions: %w", err)
-		}
-		if err := s.addWaysIn(ctx, q, user.ID, g.Identities, g.Session, g.Now); err != nil {
-			return err
-		}
-		return s.welcome(ctx, q, user.ID, g.Email, g.Mail, g.Now)
+		user, err = s.upgradeGuest(ctx, q, g)
+		return err
 	})
 	if errors.Is(err, errUnique) {
 		return auth.User{}, s.whatIsTaken(ctx, g.UserID, g.Username, g.Email, g.Identities)
 	}
 	return user, err
+}
+
+func (s *Store) upgradeGuest(ctx context.Context, q querier, g auth.GuestUpgrade) (auth.User, error) {
+	address, key := emailParams(g.Email)
+	if _, _, err := s.queryUser(ctx, q, auth.ErrChanged, lockGuest, int64(g.UserID)); err != nil {
+		return auth.User{}, fmt.Errorf("lock guest: %w", err)
+	}
+	if err := s.lookTaken(ctx, q, g.UserID, g.Username, text(key)); err != nil {
+		return auth.User{}, err
+	}
+	user, _, err := s.queryUser(ctx, q, auth.ErrChanged, updateGuestToUser, int64(g.UserID), nullable(g.Username), address, key,
+		nullable(g.Fullname), nullable(g.Avatar), nullable(g.PhoneNumber), nullable(g.PasswordHash), micros(g.Now),
+		verifiedAt(g.Profile, g.Now))
+	if err != nil {
+		return auth.User{}, fmt.Errorf("update guest: %w", err)
+	}
+	if _, err := q.exec(ctx, deleteSessionsOfUser, int64(g.UserID)); err != nil {
+		return auth.User{}, fmt.Errorf("delete sessions: %w", err)
+	}
+	if err := s.addWaysIn(ctx, q, user.ID, g.Identities, g.Session, g.Now); err != nil {
+		return auth.User{}, err
+	}
+	return user, s.welcome(ctx, q, user.ID, g.Email, g.Mail, g.Now)
+}
+
+// lookTaken returns errUnique if the name or the address, where one is given, is another user's. It decides nothing: that is
+// the unique index's, under a race. But PostgreSQL writes what an index refuses into its log, name and address included,
+// and an UPDATE has no ON CONFLICT: so what is known to be refused is not tried.
+func (s *Store) lookTaken(ctx context.Context, q querier, self auth.UserID, username, emailKey string) error {
+	names, addresses, err := s.countTaken(ctx, q, self, username, emailKey)
+	if err == nil && names+addresses > 0 {
+		return errUnique
+	}
+	return err
+}
+
+// countTaken returns how many other users have the name and the address; "" is nobody's.
+func (s *Store) countTaken(ctx context.Context, q querier, self auth.UserID, username, emailKey string) (names, addresses int64, err error) {
+	if err := q.row(ctx, selectUsernameTaken, []any{username, int64(self)}, &names); err != nil {
+		return 0, 0, fmt.Errorf("look for username: %w", err)
+	}
+	if err := q.row(ctx, selectEmailTaken, []any{emailKey, int64(self)}, &addresses); err != nil {
+		return 0, 0, fmt.Errorf("look for address: %w", err)
+	}
+	return names, addresses, nil
 }
 
 // welcome makes sure that a new address is nobody else's to take back, and queues the mail that goes to it.
@@ -184,12 +223,19 @@ func verifiedAt(p auth.Profile, now time.Time) *int64 {
 	return new(micros(now))
 }
 
-// addWaysIn adds the identities, if any, and the first session of a user.
+// addWaysIn adds the identities, if any, and the first session of a user; the zero Session is none.
 func (s *Store) addWaysIn(ctx context.Context, q querier, user auth.UserID, identities []auth.Identity, session auth.Session, now time.Time) error {
 	for _, identity := range identities {
-		if _, err := q.exec(ctx, insertIdentity, int64(user), identity.Provider, identity.AppID, identity.Subject, micros(now)); err != nil {
+		n, err := q.exec(ctx, insertIdentity, int64(user), identity.Provider, identity.AppID, identity.Subject, micros(now))
+		switch {
+		case err != nil:
 			return fmt.Errorf("insert identity: %w", err)
+		case n == 0:
+			return errUnique
 		}
+	}
+	if session.ID == 0 {
+		return nil
 	}
 	return s.insertSession(ctx, q, user, session)
 }
@@ -206,15 +252,11 @@ func (s *Store) whatIsTaken(ctx context.Context, self auth.UserID, username stri
 			return err
 		}
 	}
+	_, key := emailParams(email)
 	var names, addresses int64
-	err := s.engine.read(ctx, func(ctx context.Context, q querier) error {
-		if err := q.row(ctx, selectUsernameTaken, []any{username, int64(self)}, &names); err != nil {
-			return err
-		}
-		if email == nil {
-			return nil
-		}
-		return q.row(ctx, selectEmailTaken, []any{email.Key, int64(self)}, &addresses)
+	err := s.engine.read(ctx, func(ctx context.Context, q querier) (err error) {
+		names, addresses, err = s.countTaken(ctx, q, self, username, text(key))
+		return err
 	})
 	switch {
 	case err != nil:
@@ -285,6 +327,9 @@ func (s *Store) DeleteUser(ctx context.Context, id auth.UserID, verified auth.Pa
 func (s *Store) eraseUser(ctx context.Context, q querier, user auth.User, now time.Time) error {
 	if err := s.endResets(ctx, q, user.ID, user.Email); err != nil {
 		return err
+	}
+	if _, err := q.exec(ctx, deleteSignUpsTo, strings.ToLower(user.Email)); err != nil {
+		return fmt.Errorf("delete sign-ups: %w", err)
 	}
 	if _, err := q.exec(ctx, updateUserDeleted, int64(user.ID), micros(now)); err != nil {
 		return fmt.Errorf("update user: %w", err)

@@ -20,6 +20,13 @@ func (s *Server) signUp(c *call) error {
 	in := auth.SignUp{
 		Username: username.value, Email: email.value, Password: password.value, PasswordConfirmation: confirmation.value,
 	}
+	if s.cfg.Service.VerifiesFirst() {
+		err := c.spend(limitSignUps, func() error { return s.cfg.Service.RequestSignUp(c.r.Context(), in, c.origin()) })
+		if err != nil {
+			return err
+		}
+		return c.accepted()
+	}
 	var signedIn auth.SignedIn
 	if err := c.spend(limitSignUps, func() (err error) {
 		signedIn, err = s.cfg.Service.SignUp(c.r.Context(), in, c.current, c.origin())

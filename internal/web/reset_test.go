@@ -95,6 +95,32 @@ func TestResetEndsEverySession(t *testing.T) {
 	})
 }
 
+func TestRefusedPasswordCostsNoAttemptOfARightCode(t *testing.T) {
+	t.Parallel()
+	apitest.Each(t, apitest.Options{}, func(t *testing.T, s *apitest.Server) {
+		signUp(t, s, "stubborn_user")
+		m := askReset(t, s, "stubborn_user@example.com")
+		for _, refused := range []string{"stubborn_user", "Stubborn_User@example.com"} {
+			for range auth.MaxCodeAttempts + 1 {
+				a := s.Put("/reset_password", object{
+					"email": "stubborn_user@example.com", "code": m.Code, "password": refused, "password_confirmation": refused,
+				})
+				wantInvalid(t, a, "password too_common")
+			}
+		}
+		// What can be told without a code is told without looking at it, and a wrong one learns no more.
+		a := s.Put("/reset_password", object{
+			"email": "nobody@example.com", "code": "00000000", "password": "nobody@example.com", "password_confirmation": "nobody@example.com",
+		})
+		wantInvalid(t, a, "password too_common")
+		a = s.Put("/reset_password", object{
+			"email": "stubborn_user@example.com", "code": "00000000", "password": "stubborn_users", "password_confirmation": "stubborn_users",
+		})
+		wantInvalid(t, a, "code invalid")
+		want(t, resetBy(t, s, object{"email": "stubborn_user@example.com", "code": m.Code}), http.StatusNoContent)
+	})
+}
+
 func TestResetRequestTellsNothing(t *testing.T) {
 	t.Parallel()
 	apitest.Each(t, apitest.Options{Dev: true}, func(t *testing.T, s *apitest.Server) {

@@ -29,6 +29,7 @@ type route struct {
 func (s *Server) table() []route {
 	api := []route{
 		{http.MethodPost, "/sign_up", optionalAuth, s.signUp},
+		{http.MethodPost, "/sign_up/confirm", optionalAuth, s.confirmSignUp},
 		{http.MethodPost, "/sign_in", open, s.signIn},
 		{http.MethodPost, "/sign_in_with/{provider}", optionalAuth, s.signInWith},
 		{http.MethodGet, authorizePath, hosted, s.authorize},

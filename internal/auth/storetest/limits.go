@@ -196,7 +196,7 @@ func testGuesses(t *testing.T, db Database) {
 		for _, lane := range lanesOf(stranger.ID) {
 			f.fail(t, lane, 6, noon)
 		}
-		token := f.issue(t, f.token(user.ID, n.Email))
+		token := f.issue(t, f.token(t, user.ID, n.Email))
 		hash := f.password()
 		for _, tt := range []struct { // a change of the password ends the reset, so it comes last
 			what  string

@@ -59,6 +59,7 @@ func TestDocumentCoversTheseOperations(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{
 		"POST /sign_up":                 "signUp",
+		"POST /sign_up/confirm":         "confirmSignUp",
 		"POST /sign_in":                 "signIn",
 		"POST /sign_in_with/{provider}": "signInWith",
 		"POST /sign_in_with/code":       "signInWithCode",
