@@ -66,6 +66,7 @@ func (s *Service) hashNewPassword(ctx context.Context, p Password, origin Origin
 	if s.cfg.Breaches != nil {
 		breached, err := s.cfg.Breaches.IsBreached(ctx, p.normalized)
 		switch {
+		case ctx.Err() != nil: // whoever asked has gone away; the hasher says so
 		case err != nil:
 			s.warnUnchecked(ctx, err, origin)
 		case breached:

@@ -298,12 +298,12 @@ func testSignUps(t *testing.T, db Database) {
 		ctx := t.Context()
 		n := f.newUser()
 		user := f.create(t, n)
-		p, message := f.request(t, n.Email)
+		_, toOwner := f.request(t, n.Email)
 		must(t, "DeleteUser", f.DeleteUser(ctx, user.ID, n.PasswordHash, noon))
-		_, err := f.MailSignUp(ctx, message, f.hash(), [sha256.Size]byte{}, noon)
+		_, err := f.MailSignUp(ctx, toOwner, f.hash(), [sha256.Size]byte{}, noon)
 		expectError(t, "MailSignUp for a deleted user's address", err, auth.ErrNotFound)
 
-		p, message = f.pending(t, f.email())
+		p, message := f.pending(t, f.email())
 		due := auth.Due{Now: p.ExpiresAt.Add(-time.Microsecond)}
 		_, err = f.CleanUp(ctx, due, 1000)
 		must(t, "CleanUp", err)
