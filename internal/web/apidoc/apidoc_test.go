@@ -78,6 +78,7 @@ func TestDocumentCoversTheseOperations(t *testing.T) {
 		"GET /user/sessions":            "listSessions",
 		"DELETE /user/sessions":         "revokeOtherSessions",
 		"DELETE /user/sessions/{id}":    "revokeSession",
+		"GET /verify":                   "verifyToken",
 		"GET /healthz":                  "getHealth",
 		"GET /readyz":                   "getReadiness",
 		"GET /openapi.json":             "getOpenAPI",
