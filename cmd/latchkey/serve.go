@@ -149,6 +149,7 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 	if _, err := fmt.Fprintln(stdout, startLine(cfg, listener.Addr())); err != nil {
 		return fmt.Errorf("print start line: %w", err)
 	}
+	defer tuneMemory()()
 	return serveHTTP(ctx, newHTTPServer(handler, logger), listener)
 }
 

@@ -103,7 +103,7 @@ func (c *Checker) Check(e Exchange) error {
 	}
 	r = r.Clone(context.Background())
 	r.URL.Path, r.URL.RawPath = strings.TrimSuffix(r.URL.Path, "`"), "" // an alias: what is said of /sign_up_temporarily holds for it
-	if strings.HasPrefix(r.URL.Path+"/", c.verify+"/") { // what is said of GET holds for every method and every path below
+	if strings.HasPrefix(r.URL.Path+"/", c.verify+"/") {                // what is said of GET holds for every method and every path below
 		r.Method, r.URL.Path = http.MethodGet, c.verify
 	}
 	r.Body = io.NopCloser(bytes.NewReader(e.RequestBody))

@@ -142,7 +142,8 @@ func TestNginxLetsThroughWhomVerifyKnows(t *testing.T) {
 		want               string
 	}{
 		"a user": {
-			"GET", "/orders?page=2", "", []string{apitest.Bearing(john.Token())},
+			"GET", "/orders?page=2", "",
+			[]string{apitest.Bearing(john.Token())},
 			fmt.Sprintf(`GET /orders?page=2 ["%d"] ["john_smith"] ["false"] `, john.ID()),
 		},
 		"a guest who says to be somebody else": {
@@ -150,7 +151,8 @@ func TestNginxLetsThroughWhomVerifyKnows(t *testing.T) {
 			fmt.Sprintf(`GET / ["%d"] [%q] ["true"] `, guest.ID(), guest.Text("username")),
 		},
 		"a body": {
-			"POST", "/orders", "one pair of shoes", []string{apitest.Bearing(john.Token())},
+			"POST", "/orders", "one pair of shoes",
+			[]string{apitest.Bearing(john.Token())},
 			fmt.Sprintf(`POST /orders ["%d"] ["john_smith"] ["false"] one pair of shoes`, john.ID()),
 		},
 	} {
