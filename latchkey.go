@@ -52,6 +52,13 @@ type SignedInWithWeChat struct {
 	PhoneNumber *string `json:"phone_number"`
 }
 
+// AppToken is the access token of a WeChat app as GET /wechat/access_token answers it. Whoever has it can act as the app.
+type AppToken struct {
+	AccessToken string `json:"access_token"`
+	ExpiresIn   int64  `json:"expires_in"` // seconds, at least 1
+	ExpiresAt   Time   `json:"expires_at"`
+}
+
 // User is the signed-in user as GET /user answers it. Avatar and PhoneNumber are nil when unknown.
 type User struct {
 	ID            int64   `json:"id"`

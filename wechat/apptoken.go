@@ -2,6 +2,7 @@ package wechat
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -55,9 +56,27 @@ func (c *Client) FetchAppToken(ctx context.Context, app App, opts AppTokenOption
 	return AppToken{Token: AppAccessToken(token), ExpiresAt: asked.Add(lifetime).UTC()}, nil
 }
 
+// AppTokenSource has the access tokens of apps. One that several programs and nodes share spares WeChat most of their
+// fetches; Client.FetchAppToken is what it is made with, of another Client than the one that it is given to.
+type AppTokenSource interface {
+	// AppToken returns a token of the app that lives for long enough to be used now. stale is a token that WeChat has
+	// just refused (ErrStaleAppToken), "" if there was none: the result is another one, unless WeChat, asked again,
+	// gives out the same. It must not wait for longer than ctx allows. Its errors are returned by the Client's methods
+	// as they are; those of FetchAppToken are good ones.
+	AppToken(ctx context.Context, app App, stale AppAccessToken) (AppToken, error)
+}
+
 // tokenMargin is how long before its end a kept token is no longer used: longer than a request takes, and less than the
 // five minutes in which WeChat has a new one.
 const tokenMargin = time.Minute
+
+// keptTokens is the AppTokenSource of a Client that was given none: it keeps the tokens in memory.
+type keptTokens struct {
+	client *Client
+
+	mu    sync.Mutex
+	slots map[AppID]*tokenSlot // never removed: there are as many as apps
+}
 
 // A tokenSlot keeps the token of one app.
 type tokenSlot struct {
@@ -66,35 +85,34 @@ type tokenSlot struct {
 	token AppToken
 }
 
-// appToken returns the kept token of the app, or fetches one if there is none, if it is about to end, or if it is the
-// one that was found to be stale. ctx has a deadline, so nobody waits for ever for those who fetch before.
-func (c *Client) appToken(ctx context.Context, app App, stale AppAccessToken) (AppAccessToken, error) {
-	slot := c.slot(app.ID)
+// AppToken implements AppTokenSource. ctx has a deadline, so nobody waits for ever for those who fetch before.
+func (k *keptTokens) AppToken(ctx context.Context, app App, stale AppAccessToken) (AppToken, error) {
+	slot := k.slot(app.ID)
 	select {
 	case slot.busy <- struct{}{}:
 		defer func() { <-slot.busy }()
 	case <-ctx.Done():
-		return "", transportError(tokenPath, ctx.Err())
+		return AppToken{}, transportError(tokenPath, ctx.Err())
 	}
 	kept := slot.token
-	if kept.Token != "" && kept.Token != stale && c.now().Before(kept.ExpiresAt.Add(-tokenMargin)) {
-		return kept.Token, nil
+	if kept.Token != "" && kept.Token != stale && k.client.now().Before(kept.ExpiresAt.Add(-tokenMargin)) {
+		return kept, nil
 	}
-	token, err := c.FetchAppToken(ctx, app, AppTokenOptions{})
+	token, err := k.client.FetchAppToken(ctx, app, AppTokenOptions{})
 	if err != nil {
-		return "", err
+		return AppToken{}, err
 	}
 	slot.token = token
-	return token.Token, nil
+	return token, nil
 }
 
-func (c *Client) slot(id AppID) *tokenSlot {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	slot, ok := c.tokens[id]
+func (k *keptTokens) slot(id AppID) *tokenSlot {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	slot, ok := k.slots[id]
 	if !ok {
 		slot = &tokenSlot{busy: make(chan struct{}, 1)}
-		c.tokens[id] = slot
+		k.slots[id] = slot
 	}
 	return slot
 }

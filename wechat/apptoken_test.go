@@ -1,8 +1,12 @@
 package wechat_test
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/ideaegg/latchkey/internal/wechattest"
 	"github.com/ideaegg/latchkey/wechat"
@@ -151,4 +155,51 @@ func TestWaitingForAnAppTokenHasAnEnd(t *testing.T) {
 	if took := time.Since(begun); took > 2*time.Second {
 		t.Errorf("30 calls took %v, want about 100 ms: nobody waits for all who came before", took)
 	}
+}
+
+// givenTokens is an AppTokenSource that gives out its tokens one after the other and remembers what it was asked.
+type givenTokens struct {
+	tokens []wechat.AppAccessToken
+	stale  []wechat.AppAccessToken
+	err    error
+}
+
+func (g *givenTokens) AppToken(_ context.Context, _ wechat.App, stale wechat.AppAccessToken) (wechat.AppToken, error) {
+	g.stale = append(g.stale, stale)
+	if len(g.tokens) == 0 {
+		return wechat.AppToken{}, g.err
+	}
+	token := g.tokens[0]
+	g.tokens = g.tokens[1:]
+	return wechat.AppToken{Token: token}, nil
+}
+
+func TestAppTokensMayComeFromElsewhere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ended := wechat.AppAccessToken(w.AppToken(w.mini))
+	w.EndAppTokens(w.mini)
+	source := &givenTokens{tokens: []wechat.AppAccessToken{ended, wechat.AppAccessToken(w.AppToken(w.mini))}, err: errors.New("no more")}
+	w.client = newClient(t, wechat.Config{BaseURL: w.URL, Now: w.Now, AppTokens: source})
+	phone := w.calls()[wechattest.PathPhone]
+	if err := phone(t); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"", string(ended)}, reveal(source.stale)); diff != "" {
+		t.Errorf("tokens that were said to be stale (-want +got):\n%s", diff)
+	}
+	if err := phone(t); !errors.Is(err, source.err) {
+		t.Errorf("got error %v, want the source's own", err)
+	}
+	if n := len(w.Requests(wechattest.PathAppToken)); n != 0 {
+		t.Errorf("got %d fetches, want none by the client", n)
+	}
+}
+
+func reveal(tokens []wechat.AppAccessToken) []string {
+	var list []string
+	for _, t := range tokens {
+		list = append(list, t.Reveal())
+	}
+	return list
 }

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// The classes of errors. Every error of a Client's method is an *Error, and errors.Is finds its class.
+// The classes of errors. Every error of a Client's method is an *Error, and errors.Is finds its class; but for what an
+// AppTokenSource returns that is not one.
 var (
 	// ErrInvalidCode reports a code that WeChat does not accept: wrong, used, expired, of another app or of another
 	// person. The device has to get a new one.

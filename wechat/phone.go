@@ -33,8 +33,8 @@ func (p PhoneNumber) E164() string { return "+" + p.CountryCode + p.PureNumber }
 // checks that the code is of the person with this openid, and this method that the answer is for the app and fresh: a
 // code that is older than 5 minutes is ErrInvalidCode. A code of wx.login is not a phone code.
 //
-// The app's access token that this needs is fetched when necessary and kept; if WeChat finds it stale, a new one is
-// fetched once.
+// The app's access token that this needs comes from Config.AppTokens; if WeChat finds it stale, another one is asked
+// for once.
 //
 // The classes of its errors are ErrInvalidCode, ErrBusy, ErrMisconfigured, ErrStaleAppToken (twice in a row: somebody
 // else keeps ending the token), ErrRefused, ErrBadAnswer and ErrUnavailable.
@@ -50,20 +50,20 @@ func (c *Client) PhoneNumber(ctx context.Context, app App, openID OpenID, code C
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	token, err := c.appToken(ctx, app, "")
+	token, err := c.appTokens.AppToken(ctx, app, "")
 	if err != nil {
 		return PhoneNumber{}, err
 	}
-	a, err := c.exchangePhoneCode(ctx, token, openID, code)
+	a, err := c.exchangePhoneCode(ctx, token.Token, openID, code)
 	if errors.Is(err, ErrStaleAppToken) {
-		fresh, fetchErr := c.appToken(ctx, app, token)
+		fresh, fetchErr := c.appTokens.AppToken(ctx, app, token.Token)
 		switch {
 		case fetchErr != nil:
 			return PhoneNumber{}, fetchErr
-		case fresh == token: // WeChat gives out what it does not take; asking again would not help
+		case fresh.Token == token.Token: // WeChat gives out what it does not take; asking again would not help
 			return PhoneNumber{}, err
 		}
-		a, err = c.exchangePhoneCode(ctx, fresh, openID, code)
+		a, err = c.exchangePhoneCode(ctx, fresh.Token, openID, code)
 	}
 	if err != nil {
 		return PhoneNumber{}, err

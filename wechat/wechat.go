@@ -36,7 +36,6 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -62,6 +61,9 @@ type Config struct {
 
 	// Now is the clock, for ages and expiries; nil means time.Now.
 	Now func() time.Time
+
+	// AppTokens has the apps' access tokens; nil means that the Client fetches its own and keeps them in memory.
+	AppTokens AppTokenSource
 }
 
 // Client talks to WeChat. Its methods may be called at the same time.
@@ -73,9 +75,7 @@ type Client struct {
 	// transport is used without an http.Client, whose redirects would take the secret in the query, or in a Referer,
 	// to another place, and whose errors begin with the whole URL.
 	transport http.RoundTripper
-
-	mu     sync.Mutex
-	tokens map[AppID]*tokenSlot // never removed: there are as many as apps
+	appTokens AppTokenSource
 }
 
 // New returns a Client, or an error that names the faulty field of cfg.
@@ -100,10 +100,11 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now //nolint:forbidigo // a public package cannot ask every caller for a clock
 	}
-	return &Client{
-		base: base, pages: pages, timeout: cfg.Timeout, now: cfg.Now, transport: cfg.Transport,
-		tokens: make(map[AppID]*tokenSlot),
-	}, nil
+	c := &Client{base: base, pages: pages, timeout: cfg.Timeout, now: cfg.Now, transport: cfg.Transport, appTokens: cfg.AppTokens}
+	if c.appTokens == nil {
+		c.appTokens = &keptTokens{client: c, slots: make(map[AppID]*tokenSlot)}
+	}
+	return c, nil
 }
 
 // CloseIdleConnections closes connections that no request is using. The Client can still be used.

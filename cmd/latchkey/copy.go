@@ -22,7 +22,7 @@ type copyCommand struct {
 
 // Help is the detail that kong shows above the flags.
 func (copyCommand) Help() string {
-	return "Moves users, sessions, identities, one-time tokens and waiting mail; tokens go on working. Stop the service first: " +
+	return "Moves users, sessions, identities, one-time tokens, waiting mail and audit events; tokens go on working. Stop the service first: " +
 		"while the copy runs it could not write anyway. If the copy is interrupted the target stays empty, and it can be run again."
 }
 

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -255,9 +256,9 @@ func fill(t *testing.T, cfg sqlstore.Config, n int) *people {
 		t.Fatal(err)
 	}
 	s, err := auth.New(auth.Config{
-		Store: store, Identities: store, Cache: cache, Hasher: hasher, Mailer: mail.NewWaker(), Logger: cfg.Logger, Now: time.Now,
+		Store: store, Identities: store, Limits: store, AuditLog: store, Cache: cache, Hasher: hasher, Mailer: mail.NewWaker(), Logger: cfg.Logger, Now: time.Now,
 		PublicURL: publicURL, PlaceholderDomain: dbtest.PlaceholderDomain, PasswordMinLength: 8,
-		SessionIdle: 90 * 24 * time.Hour, GuestIdle: 30 * 24 * time.Hour, BelieveBareUID: true,
+		SessionIdle: 90 * 24 * time.Hour, GuestIdle: 30 * 24 * time.Hour, AuditKeep: time.Hour, BelieveBareUID: true,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -363,8 +364,11 @@ func (f *filling) named(n int) {
 			f.t.Error(err)
 		}
 		f.must(f.service.SignIn(f.t.Context(), in["email"], in["password"], fillOrigin))
+		if _, err := f.service.SignIn(f.t.Context(), in["email"], "a wrong password", fillOrigin); !errors.Is(err, auth.ErrInvalidCredentials) {
+			f.t.Error(err)
+		}
 		if i%5 == 0 {
-			if err := f.service.SignOut(f.t.Context(), f.current(first.token)); err != nil {
+			if err := f.service.SignOut(f.t.Context(), f.current(first.token), auth.Origin{}); err != nil {
 				f.t.Error(err)
 			}
 			f.people.ended = append(f.people.ended, first.token)
@@ -434,12 +438,12 @@ func (f *filling) resets(n int) {
 	f.people.queued = n - len(messages)
 }
 
-// tables returns all rows of all tables that are copied, in the order of their ids.
+// tables returns all rows of all tables that are copied, in the order of their keys.
 func tables(t *testing.T, cfg sqlstore.Config) map[string][]string {
 	t.Helper()
 	all := make(map[string][]string)
-	for _, name := range []string{"users", "identities", "sessions", "outbox", "one_time_tokens", "guest_keys"} {
-		sql := "SELECT * FROM " + name + " ORDER BY id"
+	for _, name := range []string{"users", "identities", "sessions", "outbox", "one_time_tokens", "guest_keys", "guess_failures", "audit_events"} {
+		sql := "SELECT * FROM " + name + " ORDER BY 1"
 		if cfg.PostgresURL != "" {
 			all[name] = rowsOfPostgres(t, cfg.PostgresURL, sql)
 		} else {

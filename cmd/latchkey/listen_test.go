@@ -80,7 +80,7 @@ func TestMetricsAndProfilesAreNotPublic(t *testing.T) {
 	metrics := string(ops.call(t, http.StatusOK, http.MethodGet, "/metrics", nil).body)
 	for _, name := range []string{
 		`latchkey_http_requests_total{method="POST",route="/sign_up",status="200"} 1`,
-		"latchkey_hashes_total 1", "latchkey_hash_helper_restarts_total 0", "latchkey_hash_waiting 0", "go_goroutines", "process_resident_memory_bytes",
+		"latchkey_hashes_total 1", "latchkey_hash_helper_restarts_total 0", "latchkey_hash_waiting 0", `latchkey_audit_events_total{kind="sign_up",outcome="ok"} 1`, "latchkey_audit_events_dropped_total 0", "go_goroutines", "process_resident_memory_bytes",
 	} {
 		if !strings.Contains(metrics, name) {
 			t.Errorf("got metrics without %q, want it", name)

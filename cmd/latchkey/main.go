@@ -59,6 +59,7 @@ type cli struct {
 	Mail    mailCommand    `cmd:"" help:"Find out whether mail arrives, and what it looks like."`
 	User    userCommand    `cmd:"" help:"Look after single users."`
 	Guests  guestsCommand  `cmd:"" help:"Look after guests."`
+	Audit   auditCommand   `cmd:"" help:"List facts of security, newest last: who signed in, changed a password or was refused, from where, and why. Example: latchkey audit --user=john_smith --since=24h"`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 

@@ -8,16 +8,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/ideaegg/latchkey/internal/auth"
 	"github.com/ideaegg/latchkey/internal/passhash"
 )
 
 // newRegistry holds the metrics of the process; those of the requests are added by the server.
-func newRegistry(hasher *passhash.Hasher) *prometheus.Registry {
+func newRegistry(hasher *passhash.Hasher, service *auth.Service) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		&hasherCollector{hasher},
+		&auditCollector{service},
 	)
 	return r
 }
@@ -58,4 +60,27 @@ func (c *hasherCollector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(descHashes, prometheus.CounterValue, float64(s.Hashes))
 	ch <- prometheus.MustNewConstMetric(descRefused, prometheus.CounterValue, float64(s.Refused))
 	ch <- prometheus.MustNewConstMetric(descRestarts, prometheus.CounterValue, float64(s.Restarts))
+}
+
+// auditCollector reports how many facts of security this process has recorded.
+type auditCollector struct{ service *auth.Service }
+
+var (
+	descAudits       = prometheus.NewDesc("latchkey_audit_events_total", "Audit events by kind and outcome.", []string{"kind", "outcome"}, nil)
+	descAuditDropped = prometheus.NewDesc("latchkey_audit_events_dropped_total", "Audit events lost because too many waited to be written.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (c *auditCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- descAudits
+	ch <- descAuditDropped
+}
+
+// Collect implements prometheus.Collector.
+func (c *auditCollector) Collect(ch chan<- prometheus.Metric) {
+	s := c.service.AuditStats()
+	for e, n := range s.Events {
+		ch <- prometheus.MustNewConstMetric(descAudits, prometheus.CounterValue, float64(n), string(e.Kind), string(e.Outcome))
+	}
+	ch <- prometheus.MustNewConstMetric(descAuditDropped, prometheus.CounterValue, float64(s.Dropped))
 }

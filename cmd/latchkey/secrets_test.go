@@ -3,6 +3,7 @@ package main_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
@@ -34,7 +35,9 @@ func TestNoSecretAtRestOrInLogs(t *testing.T) {
 		f := newFlows(t, cfg)
 		f.passwords()
 		f.guests()
+		f.appTokens()
 		f.weChat()
+		f.browsers()
 		f.resets()
 		f.pages()
 		f.addresses()
@@ -88,6 +91,7 @@ type flows struct {
 	standIn    *wechattest.Server
 	mobile     wechattest.App
 	mini       wechattest.App
+	website    wechattest.App
 	secrets    map[string]string // secret → what it is
 	seen       map[string]bool   // letters
 }
@@ -95,6 +99,7 @@ type flows struct {
 const (
 	serverKey    = "server-key-4kzYw8Qe"
 	weChatSecret = "wechat-secret-9sd8fhs"
+	redirectTo   = "https://app.example.com/signed-in"
 )
 
 func newFlows(t *testing.T, cfg sqlstore.Config) *flows {
@@ -105,10 +110,12 @@ func newFlows(t *testing.T, cfg sqlstore.Config) *flows {
 	f.standIn = wechattest.NewServer(t, wechattest.Config{})
 	f.mobile = f.standIn.AddApp(wechattest.App{ID: "wx1", Secret: weChatSecret, Kind: wechattest.Mobile, Group: "one"})
 	f.mini = f.standIn.AddApp(wechattest.App{ID: "wx2", Kind: wechattest.MiniProgram, Group: "one"})
+	f.website = f.standIn.AddApp(wechattest.App{ID: "wx3", Secret: weChatSecret, Kind: wechattest.Website, Group: "one"})
 	f.secret("mini program's secret", f.mini.Secret)
 	f.p = produce(t, cfg, "--log-level=debug", "--log-format=json", "--mail=dir:"+f.mail, "--server-keys="+serverKey, "--ops-listen=127.0.0.1:0",
 		"--wechat-api="+f.standIn.URL, `--wechat-apps=[{"app_id":"wx1","secret":"`+weChatSecret+`","kind":"mobile","group":"one"},
-			{"app_id":"wx2","secret":"`+f.mini.Secret+`","kind":"mini_program","group":"one"}]`)
+			{"app_id":"wx2","secret":"`+f.mini.Secret+`","kind":"mini_program","group":"one"},
+			{"app_id":"wx3","secret":"`+weChatSecret+`","kind":"website","group":"one"}]`, "--wechat-redirects="+redirectTo)
 	f.opsAddress = opsAddress(t, f.p)
 	return f
 }
@@ -205,6 +212,55 @@ func (f *flows) weChat() {
 		}
 	}
 	f.secret("app's access token", f.standIn.AppToken(f.mini))
+}
+
+// appTokens gets the access token of an app, which is in the database from then on, sealed. Nobody has needed it before.
+func (f *flows) appTokens() {
+	f.t.Helper()
+	const path = "/wechat/access_token"
+	key := "Latchkey-Server-Key: " + serverKey
+	for _, mode := range []wechattest.Mode{wechattest.Errcode(40125), wechattest.Empty, wechattest.TwoObjects} {
+		f.standIn.Fail(wechattest.PathAppToken, mode)
+		f.p.call(f.t, http.StatusBadGateway, "GET", path, nil, key)
+	}
+	f.standIn.Heal(wechattest.PathAppToken)
+	f.p.call(f.t, http.StatusUnauthorized, "GET", path, nil, "Latchkey-Server-Key: "+f.secret("wrong server key", serverKey+"y"))
+	token := decode[latchkey.AppToken](f.t, f.p.call(f.t, http.StatusOK, "GET", path, nil, key))
+	if token.AccessToken != f.standIn.AppToken(f.mini) {
+		f.t.Error("got another access token than WeChat's current one")
+	}
+	f.secret("access token of a WeChat app", token.AccessToken)
+	f.p.call(f.t, http.StatusNotFound, "GET", path+"/"+token.AccessToken, nil, key)
+	f.p.call(f.t, http.StatusUnprocessableEntity, "GET", path+"?app_id="+token.AccessToken, nil, key)
+}
+
+// browsers goes over WeChat's page twice. The second time the app does not exchange what it gets, so that this is still
+// in the database.
+func (f *flows) browsers() {
+	f.t.Helper()
+	person := f.standIn.AddPerson(wechattest.Person{})
+	location := func(a answer) *url.URL {
+		u, err := url.Parse(a.header.Get("Location"))
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		return u
+	}
+	arrive := func() string {
+		away := f.p.call(f.t, http.StatusFound, "GET", "/sign_in_with/wechat/authorize?state="+f.secret("state of the app", rand.Text())+"&redirect_to="+redirectTo, nil)
+		state := f.secret("state of a browser", location(away).Query().Get("state"))
+		cookie, _, _ := strings.Cut(away.header.Get("Set-Cookie"), ";")
+		callback := "/sign_in_with/wechat/callback?state=" + state + "&code="
+		f.p.call(f.t, http.StatusUnprocessableEntity, "GET", callback+f.secret("unused WeChat code", f.standIn.Code(f.website, person)), nil)
+		back := f.p.call(f.t, http.StatusFound, "GET", callback+f.secret("WeChat code", f.standIn.Code(f.website, person)), nil, "Cookie: "+cookie)
+		return f.secret("code of a browser", location(back).Query().Get("code"))
+	}
+	const path = "/sign_in_with/code"
+	code := arrive()
+	f.token(f.p.signedIn(f.t, path, members{"code": code}))
+	f.p.call(f.t, http.StatusUnauthorized, "POST", path, members{"code": code})
+	f.p.call(f.t, http.StatusNotFound, "GET", path+"/"+code, nil)
+	arrive()
 }
 
 func (f *flows) resets() {

@@ -17,8 +17,6 @@ import (
 	"github.com/ideaegg/latchkey/internal/passhash"
 	"github.com/ideaegg/latchkey/internal/passlist"
 	"github.com/ideaegg/latchkey/internal/web"
-	"github.com/ideaegg/latchkey/internal/wechatapi"
-	"github.com/ideaegg/latchkey/wechat"
 )
 
 // drainTime is how long requests under way may take after SIGTERM.
@@ -78,13 +76,14 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 	}
 	defer func() { _ = hasher.Close() }()
 
-	weChat, err := newWeChat(cfg)
+	weChat, appTokens, err := newWeChat(cfg, store, logger)
 	if err != nil {
 		return err
 	}
+	defer appTokens.Wait() // before the store is closed
 	waker := mail.NewWaker()
 	service, err := auth.New(auth.Config{
-		Store: store, Identities: store, Cache: cache, Hasher: hasher, Mailer: waker, WeChat: weChat, Logger: logger, Now: time.Now,
+		Store: store, Identities: store, Limits: store, AuditLog: store, Cache: cache, Hasher: hasher, Mailer: waker, WeChat: weChat, AppTokens: appTokens, Handovers: store, Logger: logger, Now: time.Now,
 		PublicURL:         cfg.PublicURL,
 		PlaceholderDomain: cfg.PlaceholderEmailDomain,
 		PasswordMinLength: cfg.PasswordMinLength,
@@ -92,8 +91,11 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 		SessionIdle:       cfg.SessionIdle,
 		SessionMaxAge:     cfg.SessionMaxAge,
 		GuestIdle:         cfg.GuestIdle,
+		AuditKeep:         cfg.AuditKeep,
 		NotifyNewDevice:   cfg.NotifyNewDevice,
 		WeChatApps:        weChatApps(cfg),
+		LimitsOff:         cfg.RateLimitsOff,
+		WeChatRedirects:   cfg.WeChatRedirects,
 		BelieveBareUID:    cfg.Dev,
 	})
 	if err != nil {
@@ -108,7 +110,7 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 		return err
 	}
 
-	registry := newRegistry(hasher)
+	registry := newRegistry(hasher, service)
 	handler, err := web.New(web.Config{
 		Service: service, Now: time.Now, Logger: logger,
 		PublicURL:      cfg.PublicURL,
@@ -118,6 +120,8 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 		AppName:        cfg.AppName,
 		AppURL:         cfg.AppURL,
 		Logo:           web.Logo(cfg.AppLogo),
+		LimitsOff:      cfg.RateLimitsOff,
+		ProxyHint:      !cfg.Dev,
 		DevInbox:       devInbox(inbox),
 		Registry:       registry,
 
@@ -218,29 +222,6 @@ func commonPassword(cfg config.Settings) func(string) bool {
 		return nil
 	}
 	return passlist.Contains
-}
-
-// newWeChat returns how the rules ask WeChat.
-func newWeChat(cfg config.Settings) (*wechatapi.Adapter, error) {
-	client, err := wechat.New(wechat.Config{BaseURL: cfg.WeChatAPI})
-	if err != nil {
-		return nil, fmt.Errorf("--wechat-api: %w", err)
-	}
-	var apps []wechat.App
-	for _, app := range cfg.WeChatApps {
-		apps = append(apps, wechat.App{
-			ID: wechat.AppID(app.AppID), Secret: wechat.AppSecret(app.Secret.Reveal()), Kind: wechat.Kind(app.Kind),
-		})
-	}
-	return wechatapi.New(client, apps), nil
-}
-
-func weChatApps(cfg config.Settings) []auth.WeChatApp {
-	var apps []auth.WeChatApp
-	for _, app := range cfg.WeChatApps {
-		apps = append(apps, auth.WeChatApp{ID: app.AppID, Group: app.Group})
-	}
-	return apps
 }
 
 func reveal(secrets []config.Secret) []string {

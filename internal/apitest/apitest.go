@@ -23,9 +23,7 @@ import (
 	"github.com/ideaegg/latchkey/internal/passhash"
 	"github.com/ideaegg/latchkey/internal/sqlstore"
 	"github.com/ideaegg/latchkey/internal/web"
-	"github.com/ideaegg/latchkey/internal/wechatapi"
 	"github.com/ideaegg/latchkey/internal/wechattest"
-	"github.com/ideaegg/latchkey/wechat"
 )
 
 // What a Server has unless its Options say otherwise.
@@ -35,9 +33,10 @@ const (
 	PasswordMinLength = 8
 	SessionIdle       = 90 * 24 * time.Hour
 	GuestIdle         = 30 * 24 * time.Hour
+	AuditKeep         = 180 * 24 * time.Hour
 )
 
-// Options are what differs from `latchkey serve` with nothing set but what is required.
+// Options are what differs from `latchkey serve` with nothing set but what is required and --rate-limits=off.
 type Options struct {
 	// Dev is --dev: a dev inbox at /dev/mail, and BelieveBareUID.
 	Dev            bool
@@ -50,7 +49,8 @@ type Options struct {
 	// WeChat, if not nil, is asked by the service, which has all its apps.
 	WeChat *wechattest.Server
 	// WeChatApps are what the service has when there is no WeChat that could be asked.
-	WeChatApps []auth.WeChatApp
+	WeChatApps      []auth.WeChatApp
+	WeChatRedirects []string
 
 	PasswordMinLength int
 	CommonPassword    func(normalized string) bool // nil: no list
@@ -58,12 +58,18 @@ type Options struct {
 	SessionMaxAge     time.Duration
 	GuestIdle         time.Duration
 
+	// Limits turns the limits and the lockout on. Tests share one address, and most of them make more users than one
+	// address may: without it there are none, as with --rate-limits=off.
+	Limits bool
+
 	Clock *Clock          // nil: one of its own
 	Hash  passhash.Config // without Params: the cheapest there are
 	// Sender, if not nil, gets every message before the inbox does, and may refuse it.
 	Sender mail.Sender
 	// Store, if not nil, stands between the service and its database, to make that fail.
 	Store func(auth.Store) auth.Store
+	// AuditLog, if not nil, does the same for the audit log.
+	AuditLog func(auth.AuditLog) auth.AuditLog
 	// Faulty says that answers of 500 and above are part of the test. Without it each of them is a failure.
 	Faulty bool
 }
@@ -142,9 +148,13 @@ func Start(t testing.TB, db sqlstore.Config, o Options) *Server {
 	if o.Store != nil {
 		store = o.Store(store)
 	}
-	weChat, apps := o.weChat(t)
+	var auditLog auth.AuditLog = s.Store
+	if o.AuditLog != nil {
+		auditLog = o.AuditLog(auditLog)
+	}
+	weChat, appTokens, apps := o.weChat(t, s.Store, logger)
 	s.Service, err = auth.New(auth.Config{
-		Store: store, Identities: s.Store, WeChat: weChat, WeChatApps: apps, Cache: cache, Hasher: s.Hasher, Mailer: s.waker, Logger: logger, Now: s.Clock.Now,
+		Store: store, Identities: s.Store, Limits: s.Store, AuditLog: auditLog, WeChat: weChat, AppTokens: appTokens, Handovers: s.Store, WeChatApps: apps, Cache: cache, Hasher: s.Hasher, Mailer: s.waker, Logger: logger, Now: s.Clock.Now,
 		PublicURL:         o.PublicURL,
 		PlaceholderDomain: dbtest.PlaceholderDomain,
 		PasswordMinLength: o.PasswordMinLength,
@@ -152,6 +162,9 @@ func Start(t testing.TB, db sqlstore.Config, o Options) *Server {
 		SessionIdle:       o.SessionIdle,
 		SessionMaxAge:     o.SessionMaxAge,
 		GuestIdle:         o.GuestIdle,
+		WeChatRedirects:   o.WeChatRedirects,
+		AuditKeep:         AuditKeep,
+		LimitsOff:         !o.Limits,
 		BelieveBareUID:    o.BelieveBareUID,
 	})
 	if err != nil {
@@ -175,6 +188,8 @@ func Start(t testing.TB, db sqlstore.Config, o Options) *Server {
 		BasePath:       o.BasePath,
 		TrustedProxies: o.TrustedProxies,
 		ServerKeys:     o.ServerKeys,
+		LimitsOff:      !o.Limits,
+		ProxyHint:      !o.Dev,
 		DevInbox:       s.devInbox(),
 	})
 	if err != nil {
@@ -210,27 +225,6 @@ func (o *Options) setDefaults() {
 	if o.Hash.MaxWait == 0 {
 		o.Hash.MaxWait = 20 * time.Second // a busy machine is no fault of the service
 	}
-}
-
-// weChat returns how the service asks WeChat, and which apps it has.
-func (o *Options) weChat(t testing.TB) (auth.WeChat, []auth.WeChatApp) {
-	t.Helper()
-	base := "http://127.0.0.1:1" // nobody answers there
-	apps := o.WeChatApps
-	var known []wechat.App
-	if o.WeChat != nil {
-		base = o.WeChat.URL
-		for _, app := range o.WeChat.Apps() {
-			apps = append(apps, auth.WeChatApp{ID: app.ID, Group: app.Group})
-			known = append(known, wechat.App{ID: wechat.AppID(app.ID), Secret: wechat.AppSecret(app.Secret), Kind: wechat.Kind(app.Kind)})
-		}
-	}
-	client, err := wechat.New(wechat.Config{BaseURL: base})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.CloseIdleConnections)
-	return wechatapi.New(client, known), apps
 }
 
 // run sends mail and follows other nodes' changes until the test ends. The Service's own periodic work is left to CleanUp
@@ -292,7 +286,7 @@ func (s *Server) CleanUp() {
 	}
 }
 
-// Settle does what the service does every few seconds: it writes down which sessions were used.
+// Settle does what the service does every few seconds: it writes down which sessions were used and what is to be audited.
 func (s *Server) Settle() {
 	ended, end := context.WithCancel(context.Background())
 	end()

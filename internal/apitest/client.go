@@ -80,6 +80,7 @@ func (s *Server) Do(method, path string, body any, headers ...string) Answer {
 	}
 	answer.decode()
 	s.log.forbid(answer.Token())
+	s.log.forbid(answer.Header.Get("Latchkey-Device"))
 	if answer.Status >= 500 && !s.options.Faulty {
 		s.t.Errorf("%s %s: got %d, want no fault of the service; the log has\n%s", method, path, answer.Status, s.log.about(answer.Header.Get("X-Request-Id")))
 	}

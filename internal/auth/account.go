@@ -62,35 +62,44 @@ func (s *Service) ChangePassword(ctx context.Context, c Current, in NewPassword,
 	if err := f.err(); err != nil {
 		return SignedIn{}, err
 	}
+	var signedIn SignedIn
+	var message *OutboxMessage
 	var verified PasswordHash
-	switch {
-	case in.Current != "":
-		verified, err = s.verifyCurrentPassword(ctx, c, in.Current, origin)
-	case c.User.Guest:
-		err = ErrGuest
-	default:
-		verified, err = s.provePresence(ctx, c, "", origin)
-	}
-	if err != nil {
-		return SignedIn{}, err
-	}
-	hash, err := s.cfg.Hasher.Hash(ctx, client(origin), password.normalized)
-	if err != nil {
-		return SignedIn{}, fmt.Errorf("hash password: %w", err)
-	}
-	now := s.cfg.Now().UTC()
-	message := notice(MailPasswordChanged, c.User, origin, now)
-	signedIn, err := s.withSession(origin, now, false, func(session Session) (User, error) {
-		return s.cfg.Store.ChangePassword(ctx, PasswordChange{
-			UserID: c.User.ID, Verified: verified, New: hash, Now: now, Session: session, Notice: message,
+	err = twice(func() error {
+		var err error
+		switch {
+		case in.Current != "":
+			verified, err = s.verifyCurrentPassword(ctx, c, in.Current, origin)
+		case c.User.Guest:
+			err = ErrGuest
+		default:
+			verified, err = s.provePresence(ctx, c, "", origin)
+		}
+		if err != nil {
+			return err
+		}
+		hash, err := s.cfg.Hasher.Hash(ctx, client(origin), password.normalized)
+		if err != nil {
+			return fmt.Errorf("hash password: %w", err)
+		}
+		now := s.cfg.Now().UTC()
+		message = notice(MailPasswordChanged, c.User, origin, now)
+		signedIn, err = s.withSession(origin, now, false, func(session Session) (User, error) {
+			return s.cfg.Store.ChangePassword(ctx, PasswordChange{
+				UserID: c.User.ID, Verified: verified, New: hash, Now: now, Session: session, Notice: message,
+			})
 		})
+		return err
 	})
 	switch {
 	case errors.Is(err, ErrChanged):
+		s.Audit(ctx, refused(AuditPasswordChanged, ReasonChanged, c.User.ID, presenceProof(verified), origin))
 		return SignedIn{}, invalid(FieldCurrentPassword, Invalid)
 	case err != nil:
+		s.auditRefused(ctx, c.event(AuditPasswordChanged, 0, "", origin), err)
 		return SignedIn{}, fmt.Errorf("change password: %w", err)
 	}
+	s.Audit(ctx, signedIn.event(AuditPasswordChanged, presenceProof(verified), origin))
 	if message != nil {
 		s.cfg.Mailer.Wake()
 	}
@@ -100,19 +109,24 @@ func (s *Service) ChangePassword(ctx context.Context, c Current, in NewPassword,
 // DeleteUser removes the signed-in user, after the current password or, for users without one, within 10 minutes of
 // signing in (ErrForbidden later). It returns a *ValidationError if the password is missing or wrong.
 func (s *Service) DeleteUser(ctx context.Context, c Current, currentPassword string, origin Origin) error {
-	verified, err := s.provePresence(ctx, c, currentPassword, origin)
-	if err != nil {
-		return err
-	}
-	err = s.cfg.Store.DeleteUser(ctx, c.User.ID, verified, s.cfg.Now().UTC())
+	var verified PasswordHash
+	err := twice(func() (err error) {
+		if verified, err = s.provePresence(ctx, c, currentPassword, origin); err != nil {
+			return err
+		}
+		return s.cfg.Store.DeleteUser(ctx, c.User.ID, verified, s.cfg.Now().UTC())
+	})
 	switch {
 	case errors.Is(err, ErrChanged) && verified == "": // deleted or upgraded meanwhile: the token is dead
 		return ErrUnauthorized
 	case errors.Is(err, ErrChanged):
+		s.Audit(ctx, refused(AuditUserDeleted, ReasonChanged, c.User.ID, ProofPassword, origin))
 		return invalid(FieldCurrentPassword, Invalid)
 	case err != nil:
+		s.auditRefused(ctx, c.event(AuditUserDeleted, 0, "", origin), err)
 		return fmt.Errorf("delete user: %w", err)
 	}
+	s.Audit(ctx, c.event(AuditUserDeleted, 0, verified, origin))
 	return nil
 }
 
@@ -136,8 +150,8 @@ func (s *Service) provePresence(ctx context.Context, c Current, currentPassword 
 	return s.verifyCurrentPassword(ctx, c, currentPassword, origin)
 }
 
-// verifyCurrentPassword returns the hash that the password belongs to, or a *ValidationError after the same work when
-// it is wrong or the user has none.
+// verifyCurrentPassword returns the hash that the password belongs to, a *ValidationError after the same work when it is
+// wrong or the user has none, or a *RateLimitError after too many of these.
 func (s *Service) verifyCurrentPassword(ctx context.Context, c Current, password string, origin Origin) (PasswordHash, error) {
 	_, hash, err := s.cfg.Store.FindUser(ctx, c.User.ID)
 	switch {
@@ -146,12 +160,19 @@ func (s *Service) verifyCurrentPassword(ctx context.Context, c Current, password
 	case err != nil:
 		return "", fmt.Errorf("find user: %w", err)
 	}
+	lane := presenceLane(c.User.ID)
+	if err := s.admit(ctx, lane); err != nil {
+		return "", err
+	}
 	verdict, err := s.verifyPassword(ctx, hash, password, origin)
 	if err != nil {
 		return "", err
 	}
 	if !verdict.Match {
-		return "", invalid(FieldCurrentPassword, Invalid)
+		return "", s.refuse(ctx, lane, refused(AuditLockedOut, ReasonWrongPassword, c.User.ID, ProofPassword, origin), invalid(FieldCurrentPassword, Invalid))
+	}
+	if err := s.accept(ctx, lane); err != nil {
+		return "", err
 	}
 	return hash, nil
 }

@@ -34,6 +34,8 @@ var (
 	ErrBlocked = errors.New("person is blocked by WeChat")
 	// ErrSnapshotUser says that WeChat made the person up, to show a page without asking anybody.
 	ErrSnapshotUser = errors.New("snapshot user")
+	// ErrDeclined says that the person did not want to sign in.
+	ErrDeclined = errors.New("person declined")
 	// ErrUpstream says that a service which was asked gave no usable answer, or that only the operator can put it right.
 	ErrUpstream = errors.New("upstream failed")
 	// ErrKeyInvalid says that an idempotency key is too short, too long, or has other than visible ASCII characters.
@@ -77,6 +79,24 @@ type TakenError struct {
 
 func (e *TakenError) Error() string { return "username or e-mail address is taken" }
 
+// LockedError says that a wait runs in a Lane. Nothing was written.
+type LockedError struct {
+	Until   time.Time // zero if Forever
+	Forever bool      // until the password is replaced
+}
+
+func (e *LockedError) Error() string { return "too many wrong guesses" }
+
+// RateLimitError says that a limit is reached. Nothing was looked at, or the verdict is withheld; it does not say which.
+type RateLimitError struct {
+	Policy     string        // the name of the limit
+	Quota      int           // how many it allows
+	Window     time.Duration // in which time; 0: it has no such time
+	RetryAfter time.Duration
+}
+
+func (e *RateLimitError) Error() string { return "limit " + e.Policy + " is reached" }
+
 // GuestKeyUsedError says which user an idempotency key has made, as a guest. Nothing was written.
 type GuestKeyUsedError struct {
 	UserID UserID
@@ -116,6 +136,10 @@ const (
 	FieldLogin                Field = "login"
 	FieldUID                  Field = "uid"
 	FieldAppID                Field = "app_id"
+	FieldRedirectTo           Field = "redirect_to"
+	FieldState                Field = "state"
+	FieldCodeChallenge        Field = "code_challenge"
+	FieldCodeChallengeMethod  Field = "code_challenge_method"
 	FieldUnionID              Field = "unionid"
 	FieldPhoneCode            Field = "phone_code"
 	FieldToken                Field = "token"

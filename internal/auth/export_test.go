@@ -17,6 +17,20 @@ var (
 	ReservedUsernames = reservedUsernames
 )
 
+// NewDevice makes a token for a new device.
+func NewDevice(user UserID, hash PasswordHash) DeviceToken {
+	return newDeviceToken(user, newDeviceID(), hash)
+}
+
+// IsDeviceOf says whether the token is genuine.
+func (t DeviceToken) IsDeviceOf(user UserID, hash PasswordHash) bool {
+	_, ok := t.device(user, hash)
+	return ok
+}
+
+// SignInRule is that of a user's sign-ins.
+func SignInRule() GuessRule { return userLane(1).Rule }
+
 // MaxSessionID is the largest id that a token may hold.
 const MaxSessionID = maxSessionID
 

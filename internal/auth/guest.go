@@ -79,7 +79,7 @@ func (s *Service) signUpGuest(ctx context.Context, key *GuestKey, origin Origin,
 
 // signInGuest answers a retry.
 func (s *Service) signInGuest(ctx context.Context, guest UserID, origin Origin) (SignedIn, error) {
-	signedIn, err := s.signInAs(ctx, SignIn{UserID: guest, GuestOnly: true}, true, origin)
+	signedIn, err := s.signInAs(ctx, SignIn{UserID: guest, GuestOnly: true}, true, ProofGuestKey, origin)
 	if errors.Is(err, ErrChanged) {
 		return SignedIn{}, ErrKeySpent
 	}

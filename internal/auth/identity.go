@@ -65,21 +65,27 @@ func (s *Service) LinkWeChat(ctx context.Context, c Current, proof WeChatProof, 
 	if c.User.Guest {
 		return LinkedIdentity{}, ErrGuest
 	}
-	if err := s.proveRecentPresence(ctx, c, currentPassword, origin); err != nil {
+	event := c.event(AuditIdentityLinked, 0, "", origin)
+	if _, err := s.proveRecentPresence(ctx, c, currentPassword, origin); err != nil {
+		s.auditRefused(ctx, event, err)
 		return LinkedIdentity{}, err
 	}
 	person, err := s.proveWeChat(ctx, proof)
+	event.Proof = person.proof
 	if err != nil {
+		s.auditRefused(ctx, event, err)
 		return LinkedIdentity{}, err
 	}
 	now := s.cfg.Now().UTC()
 	err = s.cfg.Identities.AttachIdentities(ctx, c.User.ID, s.identities(person), now)
+	s.auditRefused(ctx, event, err)
 	switch {
 	case errors.Is(err, ErrChanged):
 		return LinkedIdentity{}, ErrUnauthorized
 	case err != nil:
 		return LinkedIdentity{}, fmt.Errorf("attach identities: %w", err)
 	}
+	s.Audit(ctx, event)
 	if err := s.setPhoneNumber(ctx, c.User.ID, person, now); err != nil {
 		return LinkedIdentity{}, err
 	}
@@ -99,7 +105,10 @@ func (s *Service) LinkWeChat(ctx context.Context, c Current, proof WeChatProof, 
 // them, or the next sign-in would bring it back. The user must be present, as for LinkWeChat. It returns ErrNotFound if
 // the user has no such identity, ErrLastWayIn if nobody could sign in afterwards.
 func (s *Service) UnlinkIdentity(ctx context.Context, c Current, id IdentityID, currentPassword string, origin Origin) error {
-	if err := s.proveRecentPresence(ctx, c, currentPassword, origin); err != nil {
+	verified, err := s.proveRecentPresence(ctx, c, currentPassword, origin)
+	event := c.event(AuditIdentityUnlinked, 0, verified, origin)
+	if err != nil {
+		s.auditRefused(ctx, event, err)
 		return err
 	}
 	list, err := s.cfg.Identities.ListIdentities(ctx, c.User.ID)
@@ -119,24 +128,26 @@ func (s *Service) UnlinkIdentity(ctx context.Context, c Current, id IdentityID, 
 		}
 	}
 	err = s.cfg.Identities.DetachIdentities(ctx, c.User.ID, remove)
+	s.auditRefused(ctx, event, err)
 	switch {
 	case errors.Is(err, ErrChanged):
 		return ErrUnauthorized
 	case err != nil:
 		return fmt.Errorf("detach identities: %w", err)
 	}
+	s.Audit(ctx, event)
 	return nil
 }
 
 // proveRecentPresence makes sure that it is the user who asks, and not just somebody with their device, of users who may
-// have a password and another way in: by a sign-in within the last 10 minutes, or else by the current password.
-func (s *Service) proveRecentPresence(ctx context.Context, c Current, currentPassword string, origin Origin) error {
+// have a password and another way in: by a sign-in within the last 10 minutes, or else by the current password. It
+// returns what provePresence does.
+func (s *Service) proveRecentPresence(ctx context.Context, c Current, currentPassword string, origin Origin) (PasswordHash, error) {
 	if currentPassword == "" && s.cfg.Now().Sub(c.Session.CreatedAt) <= freshSignIn {
-		return nil
+		return "", nil
 	}
 	if currentPassword == "" {
-		return ErrForbidden
+		return "", ErrForbidden
 	}
-	_, err := s.provePresence(ctx, c, currentPassword, origin)
-	return err
+	return s.provePresence(ctx, c, currentPassword, origin)
 }

@@ -124,6 +124,9 @@ func (s *Service) issueToken(ctx context.Context, t OneTimeToken, path string, l
 	case err != nil:
 		return fmt.Errorf("issue %s token: %w", t.Purpose, err)
 	}
+	if t.Purpose == PurposeResetPassword {
+		s.Audit(ctx, t.event(AuditResetMailed, "", letter.Origin)) // the first moment that it is known whose reset it is
+	}
 	letter.Link = s.cfg.PublicURL + path + "?token=" + secret.Reveal()
 	letter.LinkTTL = t.ExpiresAt.Sub(t.IssuedAt)
 	return nil

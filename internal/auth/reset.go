@@ -8,7 +8,8 @@ import (
 )
 
 // RequestReset queues a mail with a link and a code for whoever has this address, and returns nil also when nobody
-// has: who that is, is found out when the mail is written, so the answer and its time tell nothing. It returns a
+// has: who that is, is found out when the mail is written, so the answer and its time tell nothing. It returns nil too, and
+// queues nothing, for an address that enough mails went to just now: one of them still works. It returns a
 // *ValidationError for what is no address at all, or ErrUnavailable.
 func (s *Service) RequestReset(ctx context.Context, address string, origin Origin) error {
 	email, code := parseEmail(address)
@@ -18,12 +19,13 @@ func (s *Service) RequestReset(ctx context.Context, address string, origin Origi
 		return f.err()
 	}
 	now := s.cfg.Now().UTC()
-	err := s.cfg.Store.QueueMail(ctx, OutboxMessage{
+	err := s.queueLimited(ctx, email.Key, OutboxMessage{
 		Kind: MailResetPassword, Recipient: email.Key, Origin: origin, QueuedAt: now, NotAfter: now.Add(resetTTL),
 	})
 	if err != nil {
 		return fmt.Errorf("queue mail: %w", err)
 	}
+	s.Audit(ctx, AuditEvent{Kind: AuditResetRequested, Outcome: AuditOK, Login: s.audits.loginFingerprint(email.Key), Origin: origin})
 	s.cfg.Mailer.Wake()
 	return nil
 }
@@ -63,17 +65,18 @@ func (s *Service) ResetPassword(ctx context.Context, in PasswordResetInput, orig
 	}
 
 	now := s.cfg.Now().UTC()
-	field := FieldToken
+	field, proof := FieldToken, ProofResetLink
 	var token OneTimeToken
 	var user User
 	var err error
 	if byToken {
 		token, user, err = s.findToken(ctx, in.Token, PurposeResetPassword)
 	} else {
-		field = FieldOneTimeCode
+		field, proof = FieldOneTimeCode, ProofResetCode
 		token, user, err = s.findResetByCode(ctx, email, OneTimeCode(in.Code), origin, now)
 	}
 	if err != nil {
+		s.auditRefused(ctx, AuditEvent{Kind: AuditPasswordReset, UserID: user.ID, Proof: proof, Origin: origin}, err)
 		return err
 	}
 	known, _ := parseEmail(token.EmailKey)
@@ -89,16 +92,18 @@ func (s *Service) ResetPassword(ctx context.Context, in PasswordResetInput, orig
 	})
 	switch {
 	case errors.Is(err, ErrTokenInvalid):
+		s.auditRefused(ctx, token.event(AuditPasswordReset, proof, origin), invalid(field, Invalid))
 		return invalid(field, Invalid)
 	case err != nil:
 		return fmt.Errorf("reset password: %w", err)
 	}
+	s.Audit(ctx, token.event(AuditPasswordReset, proof, origin))
 	s.cfg.Mailer.Wake()
 	return nil
 }
 
-// findResetByCode returns the token that the code belongs to, and its user, or a *ValidationError on the code, after
-// the same work for an address that nobody has.
+// findResetByCode returns the token that the code belongs to, and its user, or a *ValidationError on the code and who has
+// the address, after the same work for an address that nobody has.
 func (s *Service) findResetByCode(ctx context.Context, email Email, code OneTimeCode, origin Origin, now time.Time) (OneTimeToken, User, error) {
 	user, _, err := s.cfg.Store.FindLogin(ctx, Login{EmailKey: email.Key})
 	if err != nil && !errors.Is(err, ErrNotFound) {
@@ -107,7 +112,7 @@ func (s *Service) findResetByCode(ctx context.Context, email Email, code OneTime
 	token, err := s.verifyCode(ctx, client(origin), user.ID, [2]Purpose{PurposeResetPassword, PurposeResetPassword}, code, now)
 	switch {
 	case errors.Is(err, ErrTokenInvalid):
-		return OneTimeToken{}, User{}, invalid(FieldOneTimeCode, Invalid)
+		return OneTimeToken{}, user, invalid(FieldOneTimeCode, Invalid)
 	case err != nil:
 		return OneTimeToken{}, User{}, err
 	}

@@ -87,7 +87,7 @@ func shown(t *testing.T, value any) map[string]string {
 
 func TestSecretsAreRevealedOnDemand(t *testing.T) {
 	t.Parallel()
-	for _, got := range []string{auth.SessionToken("x").Reveal(), auth.OneTimeSecret("x").Reveal(), auth.OneTimeCode("x").Reveal()} {
+	for _, got := range []string{auth.SessionToken("x").Reveal(), auth.OneTimeSecret("x").Reveal(), auth.OneTimeCode("x").Reveal(), auth.DeviceToken("x").Reveal()} {
 		if got != "x" {
 			t.Errorf("got %q, want x", got)
 		}

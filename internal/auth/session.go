@@ -14,6 +14,8 @@ import (
 type SignedIn struct {
 	User  User
 	Token SessionToken
+	// Device is for the device to show at its next sign-in with a password, if it asked for one.
+	Device DeviceToken
 }
 
 // Current is the session that a request came with, and its user. One that Authenticate returned is shared by the requests
@@ -95,6 +97,7 @@ func (s *Service) use(c *Current, now time.Time) (used *Current, due bool) {
 
 // newSession makes a session and its token.
 func (s *Service) newSession(origin Origin, now time.Time, guest bool) (Session, SessionToken) {
+	origin.Device = "" // a secret of the device's
 	id := s.ids.next(now)
 	token := newSessionToken(id)
 	return Session{
@@ -145,11 +148,15 @@ func (s *Service) touchInterval(guest bool) time.Duration {
 }
 
 // SignOut ends the current session. It is no error if that has ended already.
-func (s *Service) SignOut(ctx context.Context, c Current) error {
+func (s *Service) SignOut(ctx context.Context, c Current, origin Origin) error {
 	err := s.cfg.Store.RevokeSession(ctx, c.User.ID, c.Session.ID)
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil
+	case err != nil:
 		return fmt.Errorf("revoke session: %w", err)
 	}
+	s.Audit(ctx, c.event(AuditSignOut, c.Session.ID, "", origin))
 	return nil
 }
 
@@ -163,18 +170,20 @@ func (s *Service) ListSessions(ctx context.Context, c Current) ([]Session, error
 }
 
 // RevokeSession ends one of the user's sessions, or returns ErrNotFound.
-func (s *Service) RevokeSession(ctx context.Context, c Current, id SessionID) error {
+func (s *Service) RevokeSession(ctx context.Context, c Current, id SessionID, origin Origin) error {
 	if err := s.cfg.Store.RevokeSession(ctx, c.User.ID, id); err != nil {
 		return fmt.Errorf("revoke session: %w", err)
 	}
+	s.Audit(ctx, c.event(AuditSessionRevoked, id, "", origin))
 	return nil
 }
 
 // RevokeOtherSessions ends all of the user's sessions but the current one.
-func (s *Service) RevokeOtherSessions(ctx context.Context, c Current) error {
+func (s *Service) RevokeOtherSessions(ctx context.Context, c Current, origin Origin) error {
 	if err := s.cfg.Store.RevokeOtherSessions(ctx, c.User.ID, c.Session.ID); err != nil {
 		return fmt.Errorf("revoke other sessions: %w", err)
 	}
+	s.Audit(ctx, c.event(AuditSessionsRevoked, c.Session.ID, "", origin))
 	return nil
 }
 

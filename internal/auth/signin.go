@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,8 +12,8 @@ import (
 
 // SignIn signs a user in with a password. A login with "@" is an e-mail address and nothing else, any other a username.
 // It returns ErrInvalidCredentials, the same after the same work, for an unknown login, a wrong password, a user without
-// a password and a disabled one; a *ValidationError for missing members; *passhash.OverloadedError,
-// passhash.ErrUnavailable or ErrUnavailable.
+// a password and a disabled one; a *RateLimitError after too many of these, the same for all of them; a
+// *ValidationError for missing members; *passhash.OverloadedError, passhash.ErrUnavailable or ErrUnavailable.
 func (s *Service) SignIn(ctx context.Context, login, password string, origin Origin) (SignedIn, error) {
 	var f faults
 	if login == "" {
@@ -24,9 +25,46 @@ func (s *Service) SignIn(ctx context.Context, login, password string, origin Ori
 	if err := f.err(); err != nil {
 		return SignedIn{}, err
 	}
+	var signedIn SignedIn
+	err := twice(func() (err error) {
+		signedIn, err = s.signInWithPassword(ctx, login, password, origin)
+		return err
+	})
+	if errors.Is(err, ErrChanged) { // the password changed between reading and writing: it was not the right one any more
+		s.Audit(ctx, refused(AuditSignIn, ReasonChanged, signedIn.User.ID, ProofPassword, origin))
+		return SignedIn{}, ErrInvalidCredentials
+	}
+	return signedIn, err
+}
+
+// twice calls f again if it returns ErrChanged: another sign-in may have stored a new hash of the same password.
+func twice(f func() error) error {
+	err := f()
+	if errors.Is(err, ErrChanged) {
+		err = f()
+	}
+	return err
+}
+
+// signInWithPassword is SignIn, but returns ErrChanged, with the user, if the stored hash was replaced while the password was
+// compared with it.
+func (s *Service) signInWithPassword(ctx context.Context, login, password string, origin Origin) (SignedIn, error) {
+	lane := unknownLane(login, s.cfg.PlaceholderDomain)
 	user, hash, err := s.findLogin(ctx, login)
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	switch {
+	case err == nil:
+		lane = userLane(user.ID)
+	case !errors.Is(err, ErrNotFound):
 		return SignedIn{}, fmt.Errorf("find login: %w", err)
+	}
+	device, known := origin.Device.device(user.ID, hash)
+	if known {
+		lane = deviceLane(user.ID, device)
+	} else {
+		device = newDeviceID()
+	}
+	if err := s.admit(ctx, lane); err != nil {
+		return SignedIn{}, err
 	}
 	if err != nil || user.Status != StatusActive {
 		hash = ""
@@ -36,9 +74,17 @@ func (s *Service) SignIn(ctx context.Context, login, password string, origin Ori
 		return SignedIn{}, err
 	}
 	if !verdict.Match {
-		return SignedIn{}, ErrInvalidCredentials
+		e := s.signInRefused(login, user, hash, origin)
+		err := s.refuse(ctx, lane, e, ErrInvalidCredentials)
+		if errors.Is(err, ErrInvalidCredentials) {
+			s.Audit(ctx, e)
+		}
+		return SignedIn{}, err
 	}
 	in := SignIn{UserID: user.ID, Verified: &hash}
+	if !s.cfg.LimitsOff {
+		in.Lane = &lane.Key
+	}
 	if verdict.Rehash {
 		if in.Rehashed, err = s.cfg.Hasher.Hash(ctx, client(origin), normalizePassword(password).normalized); err != nil {
 			in.Rehashed = "" // the next sign-in does it
@@ -47,15 +93,18 @@ func (s *Service) SignIn(ctx context.Context, login, password string, origin Ori
 	if s.cfg.NotifyNewDevice {
 		in.NewDevice = notice(MailNewDevice, user, origin, s.cfg.Now().UTC())
 	}
-	signedIn, err := s.signInAs(ctx, in, user.Guest, origin)
-	if errors.Is(err, ErrChanged) { // the password changed between reading and writing: it was not the right one any more
-		return SignedIn{}, ErrInvalidCredentials
+	signedIn, err := s.signInAs(ctx, in, user.Guest, ProofPassword, origin)
+	if err != nil {
+		return SignedIn{User: user}, limited(err, lane, s.cfg.Now().UTC())
 	}
-	return signedIn, err
+	if origin.Device != "" {
+		signedIn.Device = newDeviceToken(user.ID, device, cmp.Or(in.Rehashed, hash))
+	}
+	return signedIn, nil
 }
 
 // signInAs creates a session for a user whose proof was checked.
-func (s *Service) signInAs(ctx context.Context, in SignIn, guest bool, origin Origin) (SignedIn, error) {
+func (s *Service) signInAs(ctx context.Context, in SignIn, guest bool, proof AuditProof, origin Origin) (SignedIn, error) {
 	signedIn, err := s.withSession(origin, s.cfg.Now().UTC(), guest, func(session Session) (User, error) {
 		in.Session = session
 		return s.cfg.Store.CreateSession(ctx, in)
@@ -63,6 +112,7 @@ func (s *Service) signInAs(ctx context.Context, in SignIn, guest bool, origin Or
 	if err != nil {
 		return SignedIn{}, fmt.Errorf("create session: %w", err)
 	}
+	s.Audit(ctx, signedIn.event(AuditSignIn, proof, origin))
 	if in.NewDevice != nil {
 		s.cfg.Mailer.Wake()
 	}

@@ -66,6 +66,14 @@ func (s *Service) SignUp(ctx context.Context, in SignUp, guest *Current, origin 
 	case err != nil:
 		return SignedIn{}, fmt.Errorf("create user: %w", err)
 	}
+	if guest != nil && guest.User.Guest {
+		s.Audit(ctx, signedIn.event(AuditGuestUpgraded, ProofGuest, origin))
+	} else {
+		s.Audit(ctx, signedIn.event(AuditSignUp, ProofPassword, origin))
+	}
+	if origin.Device != "" {
+		signedIn.Device = newDeviceToken(signedIn.User.ID, newDeviceID(), hash)
+	}
 	s.cfg.Mailer.Wake()
 	return signedIn, nil
 }

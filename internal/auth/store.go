@@ -27,7 +27,8 @@ type Store interface {
 	FindIdentity(context.Context, Identity) (User, error)
 	// CreateSession signs an existing user in and ends the user's oldest sessions beyond MaxSessions. It returns
 	// ErrChanged if the user is not active, if the password is not the one that was verified, or if there must be a guest
-	// and is none; ErrSessionIDTaken.
+	// and is none; ErrSessionIDTaken; a *LockedError if a wait runs in the lane of the guess, whose failures it forgets
+	// otherwise.
 	CreateSession(context.Context, SignIn) (User, error)
 	// FindSession returns the session and its user, expired or disabled ones too, or ErrNotFound.
 	FindSession(context.Context, SessionID) (Session, User, error)
@@ -39,8 +40,9 @@ type Store interface {
 	RevokeSession(context.Context, UserID, SessionID) error
 	// RevokeOtherSessions ends all sessions of the user but one.
 	RevokeOtherSessions(ctx context.Context, user UserID, keep SessionID) error
-	// ChangePassword replaces the password, ends every session and outstanding reset, and creates a new session. It returns
-	// ErrChanged if the password is not the one that was verified, or the user is a guest or not active; ErrSessionIDTaken.
+	// ChangePassword replaces the password, ends every session and outstanding reset, forgets the failures of UserLanes, and
+	// creates a new session. It returns ErrChanged if the password is not the one that was verified, or the user is a guest
+	// or not active; ErrSessionIDTaken.
 	ChangePassword(context.Context, PasswordChange) (User, error)
 	// UpdateProfile changes the members that are given and returns the user; ErrNotFound if there is none that is active.
 	UpdateProfile(context.Context, UserID, ProfileChange) (User, error)
@@ -63,8 +65,10 @@ type Store interface {
 	// may still be compared, each at most MaxCodeAttempts times whatever the concurrency.
 	AttemptOneTimeCode(ctx context.Context, user UserID, purposes [2]Purpose, now time.Time) ([]OneTimeToken, error)
 	// ResetPassword uses up the token, sets the password, marks the address verified, ends every session and every
-	// other outstanding reset, and queues the notice. It returns ErrTokenInvalid if the token is absent or expired, or
-	// the user is gone or has another address; of concurrent callers exactly one succeeds.
+	// other outstanding reset, forgets the failures of UserLanes, and queues the notice. If the address was not verified
+	// before, the user's identities go too: whoever linked them never proved that the address was theirs. It returns
+	// ErrTokenInvalid if the token is absent or expired, or the user is gone or has another address; of concurrent
+	// callers exactly one succeeds.
 	ResetPassword(context.Context, PasswordReset) error
 	// RequestEmailChange makes earlier changes that were asked for worthless and queues the mail to the new address.
 	RequestEmailChange(context.Context, OutboxMessage) error
@@ -79,7 +83,8 @@ type Store interface {
 	UndoEmailChange(ctx context.Context, token OneTimeToken, now time.Time) error
 	// CleanUp deletes up to limit rows of each kind that is due, and returns how many of all kinds. Guests who seemed due
 	// but have a live session are counted too: they are not looked at again before they can be due. Whoever signs a guest
-	// in, upgrades one or writes down a use at the same moment comes first.
+	// in, upgrades one or writes down a use at the same moment comes first. Of guests who were deleted it appends an
+	// AuditGuestsDeleted with their number to the AuditLog.
 	CleanUp(ctx context.Context, due Due, limit int) (int, error)
 	// Ping returns nil if the database answers.
 	Ping(context.Context) error
@@ -137,6 +142,8 @@ type SignIn struct {
 	GuestOnly bool
 	// Rehashed replaces Verified if not empty: the same password under today's parameters.
 	Rehashed PasswordHash
+	// Lane is where a wrong guess would have been counted; nil: nowhere.
+	Lane *LaneKey
 	// NewDevice is queued if no other session of the user comes from the same user agent; nil: nobody to tell.
 	NewDevice *OutboxMessage
 }
@@ -205,4 +212,8 @@ type Due struct {
 	DeletedBefore time.Time
 	// FailedMailBefore: messages that expired before this are forgotten.
 	FailedMailBefore time.Time
+	// AuditBefore: audit events from before this are deleted.
+	AuditBefore time.Time
+	// GuessesBefore: failures in lanes where none was counted since are forgotten, unless they disabled a password.
+	GuessesBefore time.Time
 }

@@ -103,6 +103,8 @@ var base62Digits = func() (digits [256]uint8) {
 
 const notBase62 = 0xff
 
+func isBase62(c byte) bool { return base62Digits[c] != notBase62 }
+
 // newSessionToken makes the token of the session with this id.
 func newSessionToken(id SessionID) SessionToken {
 	var b strings.Builder

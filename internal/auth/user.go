@@ -55,6 +55,9 @@ type Origin struct {
 	Address   netip.Addr
 	UserAgent string // at most maxUserAgent bytes of valid UTF-8 without control characters
 	Language  Language
+	// Device is what came as the token of a known device, anything if the client has none yet and asks for one; empty: it
+	// has not heard of them. It is not kept.
+	Device DeviceToken
 }
 
 // Language is one of the languages that people are written to in.

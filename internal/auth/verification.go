@@ -24,7 +24,8 @@ func verificationMail(email *Email, origin Origin, now time.Time) *OutboxMessage
 	}
 }
 
-// RequestVerification mails the link and code for the user's own address again; a verified one gets nothing.
+// RequestVerification mails the link and code for the user's own address again; a verified one, and one that enough mails
+// went to just now, gets nothing.
 // It returns a *ValidationError if the address is a generated one.
 func (s *Service) RequestVerification(ctx context.Context, c Current, origin Origin) error {
 	if c.User.EmailGenerated {
@@ -34,12 +35,13 @@ func (s *Service) RequestVerification(ctx context.Context, c Current, origin Ori
 		return nil
 	}
 	now := s.cfg.Now().UTC()
-	err := s.cfg.Store.QueueMail(ctx, OutboxMessage{
+	err := s.queueLimited(ctx, c.User.Email, OutboxMessage{
 		Kind: MailVerifyEmail, UserID: c.User.ID, Recipient: c.User.Email, Origin: origin, QueuedAt: now, NotAfter: now.Add(verifyTTL),
 	})
 	if err != nil {
 		return fmt.Errorf("queue mail: %w", err)
 	}
+	s.Audit(ctx, c.event(AuditVerifyRequested, 0, "", origin))
 	s.cfg.Mailer.Wake()
 	return nil
 }
@@ -64,10 +66,12 @@ func (s *Service) RequestEmailChange(ctx context.Context, c Current, address, cu
 	if err := f.err(); err != nil {
 		return err
 	}
-	if _, err := s.provePresence(ctx, c, currentPassword, origin); err != nil {
+	verified, err := s.provePresence(ctx, c, currentPassword, origin)
+	if err != nil {
+		s.auditRefused(ctx, c.event(AuditChangeRequested, 0, "", origin), err)
 		return err
 	}
-	_, _, err := s.cfg.Store.FindLogin(ctx, Login{EmailKey: email.Key})
+	_, _, err = s.cfg.Store.FindLogin(ctx, Login{EmailKey: email.Key})
 	switch {
 	case err == nil:
 		return invalid(FieldEmail, Taken)
@@ -79,6 +83,7 @@ func (s *Service) RequestEmailChange(ctx context.Context, c Current, address, cu
 	if err := s.cfg.Store.RequestEmailChange(ctx, message); err != nil {
 		return fmt.Errorf("request change of address: %w", err)
 	}
+	s.Audit(ctx, c.event(AuditChangeRequested, 0, verified, origin))
 	s.cfg.Mailer.Wake()
 	return nil
 }
@@ -97,6 +102,7 @@ func (s *Service) PeekVerification(ctx context.Context, token string) (Verificat
 func (s *Service) VerifyEmail(ctx context.Context, token string, origin Origin) (Verification, error) {
 	t, user, err := s.findToken(ctx, token, PurposeVerifyEmail, PurposeChangeEmail)
 	if err != nil {
+		s.auditRefused(ctx, t.event(AuditEmailVerified, ProofEmailLink, origin), err)
 		return Verification{}, err
 	}
 	return s.confirmEmail(ctx, t, user, FieldToken, origin)
@@ -112,6 +118,7 @@ func (s *Service) VerifyEmailByCode(ctx context.Context, c Current, code string,
 	t, err := s.verifyCode(ctx, client(origin), c.User.ID, purposes, OneTimeCode(code), s.cfg.Now().UTC())
 	switch {
 	case errors.Is(err, ErrTokenInvalid):
+		s.Audit(ctx, refused(AuditEmailVerified, ReasonWrongCode, c.User.ID, ProofEmailCode, origin))
 		return User{}, invalid(FieldOneTimeCode, Invalid)
 	case err != nil:
 		return User{}, err
@@ -133,7 +140,14 @@ func (s *Service) VerifyEmailByCode(ctx context.Context, c Current, code string,
 // confirmEmail uses up the token; field is what is to blame if that cannot be done.
 func (s *Service) confirmEmail(ctx context.Context, t OneTimeToken, user User, field Field, origin Origin) (Verification, error) {
 	now := s.cfg.Now().UTC()
+	kind, proof := AuditEmailVerified, ProofEmailLink
+	if field == FieldOneTimeCode {
+		proof = ProofEmailCode
+	}
 	confirmation := EmailConfirmation{Token: t, Now: now}
+	if t.Purpose == PurposeChangeEmail {
+		kind = AuditEmailChanged
+	}
 	if t.Purpose == PurposeChangeEmail && !user.EmailGenerated {
 		confirmation.Old = user.Email
 		confirmation.Notice = notice(MailEmailChanged, user, origin, now)
@@ -142,12 +156,17 @@ func (s *Service) confirmEmail(ctx context.Context, t OneTimeToken, user User, f
 	var taken *TakenError
 	switch {
 	case errors.As(err, &taken):
-		return Verification{}, taken.validation()
+		err = taken.validation()
 	case errors.Is(err, ErrTokenInvalid):
-		return Verification{}, invalid(field, Invalid)
+		err = invalid(field, Invalid)
 	case err != nil:
-		return Verification{}, fmt.Errorf("confirm address: %w", err)
+		err = fmt.Errorf("confirm address: %w", err)
 	}
+	if err != nil {
+		s.auditRefused(ctx, t.event(kind, proof, origin), err)
+		return Verification{}, err
+	}
+	s.Audit(ctx, t.event(kind, proof, origin))
 	s.cfg.Mailer.Wake()
 	return Verification{Address: t.Address, Change: t.Purpose == PurposeChangeEmail}, nil
 }
@@ -160,20 +179,22 @@ func (s *Service) PeekUndo(ctx context.Context, token string) (address string, e
 
 // UndoEmailChange gives the user the old address back and ends every session: somebody else may be signed in. It
 // returns a *ValidationError on the token.
-func (s *Service) UndoEmailChange(ctx context.Context, token string, _ Origin) (address string, err error) {
+func (s *Service) UndoEmailChange(ctx context.Context, token string, origin Origin) (address string, err error) {
 	t, _, err := s.findToken(ctx, token, PurposeUndoEmailChange)
-	if err != nil {
-		return "", err
+	if err == nil {
+		err = s.cfg.Store.UndoEmailChange(ctx, t, s.cfg.Now().UTC())
 	}
-	err = s.cfg.Store.UndoEmailChange(ctx, t, s.cfg.Now().UTC())
 	var taken *TakenError
 	switch {
 	case errors.As(err, &taken):
-		return "", taken.validation()
+		err = taken.validation()
 	case errors.Is(err, ErrTokenInvalid):
-		return "", invalid(FieldToken, Invalid)
-	case err != nil:
+		err = invalid(FieldToken, Invalid)
+	}
+	if err != nil {
+		s.auditRefused(ctx, t.event(AuditEmailUndone, ProofUndoLink, origin), err)
 		return "", fmt.Errorf("undo change of address: %w", err)
 	}
+	s.Audit(ctx, t.event(AuditEmailUndone, ProofUndoLink, origin))
 	return t.Address, nil
 }

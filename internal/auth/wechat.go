@@ -31,13 +31,28 @@ type WeChat interface {
 	// PhoneNumber exchanges the phone code of a mini program for the number, in the form +8613800138000, that the person
 	// with this openid chose to show; ErrInvalidCredentials if it is of somebody else, used or old.
 	PhoneNumber(ctx context.Context, appID, openID string, code WeChatCode) (string, error)
+	// PageURL returns the address of the page on which a person signs in to a website or official account. Nobody is
+	// asked for it.
+	PageURL(page WeChatPage) (string, error)
 }
 
 // WeChatApp is a configured app.
 type WeChatApp struct {
 	ID    string
+	Kind  WeChatKind
 	Group string // apps with one group share unionids; empty: shares with none
 }
+
+// WeChatKind is a kind of app. What an app can do depends on it.
+type WeChatKind string
+
+// The kinds of apps.
+const (
+	WeChatMobile          WeChatKind = "mobile"
+	WeChatWebsite         WeChatKind = "website"
+	WeChatMiniProgram     WeChatKind = "mini_program"
+	WeChatOfficialAccount WeChatKind = "official_account"
+)
 
 // WeChatProof is what a caller shows to be somebody in an app. An openid is a name, not a secret, so one of these must be
 // there: Code, UID with AccessToken, or UID from a trusted backend.
@@ -58,6 +73,8 @@ type WeChatPerson struct {
 	OpenID      string
 	UnionID     string // empty if WeChat told none
 	PhoneNumber string // verified by WeChat; empty if none was asked for
+
+	proof AuditProof
 }
 
 // WeChatProfile is what a new user starts with. It counts the first time alone, and links to nobody.
@@ -74,18 +91,28 @@ type WeChatProfile struct {
 func (s *Service) SignInWithWeChat(ctx context.Context, proof WeChatProof, profile WeChatProfile, guest *Current, origin Origin) (SignedIn, error) {
 	person, err := s.proveWeChat(ctx, proof)
 	if err != nil {
+		s.auditRefused(ctx, AuditEvent{Kind: AuditSignIn, Proof: person.proof, Origin: origin}, err)
 		return SignedIn{}, err
 	}
 	return s.signInPerson(ctx, person, profile, guest, origin)
 }
 
-// proveWeChat returns who the proof is of. Nothing is read or written but at WeChat.
+// proveWeChat returns who the proof is of, or if it proves nobody only what kind of proof it was. Nothing is read or
+// written but at WeChat.
 func (s *Service) proveWeChat(ctx context.Context, p WeChatProof) (WeChatPerson, error) {
 	ctx, cancel := context.WithTimeout(ctx, wechatTime)
 	defer cancel()
 	person, err := s.askWeChat(ctx, p)
 	if errors.Is(err, ErrInvalidCredentials) {
 		err = fmt.Errorf("%w: %w", ErrUnproven, err)
+	}
+	switch {
+	case len(s.cfg.WeChatApps) > 0 && (p.Code != "" || p.AccessToken != "" && !p.FromTrustedBackend):
+		person.proof = ProofWeChat
+	case p.FromTrustedBackend:
+		person.proof = ProofServerKey
+	default:
+		person.proof = ProofBareUID
 	}
 	return person, err
 }
@@ -204,7 +231,7 @@ func isOpenID(s string) bool {
 		return false
 	}
 	for i := range len(s) {
-		if c := s[i]; base62Digits[c] == notBase62 && c != '_' && c != '-' {
+		if c := s[i]; !isBase62(c) && c != '_' && c != '-' {
 			return false
 		}
 	}
@@ -217,9 +244,10 @@ func (s *Service) signInPerson(ctx context.Context, person WeChatPerson, profile
 	// Two first sign-ins of one person at once: the loser of the race finds the winner's user the second time round.
 	for attempt := 0; ; attempt++ {
 		var signedIn SignedIn
-		user, missing, err := s.findPerson(ctx, person)
+		user, missing, err := s.findPerson(ctx, person, origin)
 		switch {
 		case err == nil && upgrading:
+			s.Audit(ctx, refused(AuditIdentityConflict, ReasonTaken, guest.User.ID, person.proof, origin))
 			return SignedIn{}, ErrIdentityTaken
 		case err == nil:
 			signedIn, err = s.signInOwner(ctx, user, person, missing, origin)
@@ -239,7 +267,7 @@ func (s *Service) signInPerson(ctx context.Context, person WeChatPerson, profile
 
 // findPerson returns the user that the person is, with those of the person's identities that are nobody's yet, or
 // ErrNotFound. When openid and unionid lead to two users, the openid's is the one: nothing is merged without being asked.
-func (s *Service) findPerson(ctx context.Context, person WeChatPerson) (user User, missing []Identity, err error) {
+func (s *Service) findPerson(ctx context.Context, person WeChatPerson, origin Origin) (user User, missing []Identity, err error) {
 	found := false
 	for _, identity := range s.identities(person) {
 		owner, err := s.cfg.Store.FindIdentity(ctx, identity)
@@ -253,6 +281,9 @@ func (s *Service) findPerson(ctx context.Context, person WeChatPerson) (user Use
 		case owner.ID != user.ID:
 			s.cfg.Logger.Warn("one WeChat account has two users; latchkey user merge can make them one",
 				"openid_user", user.ID, "unionid_user", owner.ID)
+			e := refused(AuditIdentityConflict, ReasonTwoUsers, user.ID, person.proof, origin)
+			e.OtherID = owner.ID
+			s.Audit(ctx, e)
 		}
 	}
 	if !found {
@@ -269,6 +300,8 @@ func (s *Service) signInOwner(ctx context.Context, user User, person WeChatPerso
 		err = s.cfg.Identities.AttachIdentities(ctx, user.ID, missing, now)
 		if errors.Is(err, ErrHasIdentity) { // another WeChat account of the user is linked there: this one is proved all the same
 			err = nil
+		} else if err == nil {
+			s.Audit(ctx, AuditEvent{Kind: AuditIdentityLinked, Outcome: AuditOK, UserID: user.ID, Proof: person.proof, Origin: origin})
 		}
 	}
 	if err == nil {
@@ -276,9 +309,10 @@ func (s *Service) signInOwner(ctx context.Context, user User, person WeChatPerso
 	}
 	var signedIn SignedIn
 	if err == nil {
-		signedIn, err = s.signInAs(ctx, SignIn{UserID: user.ID}, user.Guest, origin)
+		signedIn, err = s.signInAs(ctx, SignIn{UserID: user.ID}, user.Guest, person.proof, origin)
 	}
 	if errors.Is(err, ErrChanged) { // disabled
+		s.Audit(ctx, refused(AuditSignIn, ReasonDisabled, user.ID, person.proof, origin))
 		return SignedIn{}, ErrUnproven
 	}
 	return signedIn, err
@@ -369,6 +403,7 @@ func (s *Service) signUpWithWeChat(ctx context.Context, person WeChatPerson, in 
 		case err != nil:
 			return SignedIn{}, fmt.Errorf("create user: %w", err)
 		}
+		s.Audit(ctx, signedIn.event(AuditSignUp, person.proof, origin))
 		s.cfg.Mailer.Wake()
 		return signedIn, nil
 	}
@@ -396,6 +431,7 @@ func (s *Service) upgradeWithWeChat(ctx context.Context, person WeChatPerson, in
 	case err != nil:
 		return SignedIn{}, fmt.Errorf("upgrade guest: %w", err)
 	}
+	s.Audit(ctx, signedIn.event(AuditGuestUpgraded, person.proof, origin))
 	s.cfg.Mailer.Wake()
 	return signedIn, nil
 }

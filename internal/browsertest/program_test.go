@@ -68,7 +68,7 @@ func start(t *testing.T, flags ...string) *program {
 		t.Fatal(err)
 	}
 	folder := t.TempDir()
-	args := append([]string{"serve", "--dev", "--listen=127.0.0.1:0", "--database=sqlite:" + filepath.Join(folder, "latchkey.db"), "--log-level=warn"}, flags...)
+	args := append([]string{"serve", "--dev", "--listen=127.0.0.1:0", "--rate-limits=off", "--database=sqlite:" + filepath.Join(folder, "latchkey.db"), "--log-level=warn"}, flags...)
 	cmd := exec.CommandContext(context.Background(), path, args...)
 	cmd.Dir, cmd.Env = folder, []string{"PATH=" + os.Getenv("PATH"), "HOME=" + folder, "TMPDIR=" + os.TempDir()}
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }

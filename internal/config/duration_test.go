@@ -59,7 +59,7 @@ func TestOnlySessionMaxAgeMayBeZero(t *testing.T) {
 	if got := mustServe(t, "--dev", "--session-max-age=0d").SessionMaxAge; got != 0 {
 		t.Errorf("got %v, want 0", got)
 	}
-	for _, flag := range []string{"session-idle", "guest-idle"} {
+	for _, flag := range []string{"session-idle", "guest-idle", "audit-keep"} {
 		_, err := serve(t, nil, "--dev", "--"+flag+"=0")
 		wantFault(t, err, flag, "out of bounds")
 	}

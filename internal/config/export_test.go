@@ -4,3 +4,6 @@ package config
 func ParseWeChatApps(raw string, load func(raw string) (string, error)) ([]WeChatApp, error) {
 	return parseWeChatApps(raw, load)
 }
+
+// ParseRedirects is parseRedirects.
+func ParseRedirects(raw string) ([]string, error) { return parseRedirects(raw) }

@@ -60,7 +60,7 @@ func TestEverySettingHasAnEnvironmentVariableAndAKey(t *testing.T) {
 		"dev": "false", "listen": "127.0.0.1:1", "public-url": "https://a.example", "base-path": "/b", "trusted-proxies": "10.0.0.0/8", "ops-listen": "127.0.0.1:2",
 		"database": "sqlite:x", "database-listen": "postgres://h/d", "migrate": "off", "mail": "dir:x", "mail-from": "a@b.example", "app-name": "X", "templates": "testdata", "app-url": "x://y", "app-logo": "testdata/logo.svg", "password-min-length": "9", "placeholder-email-domain": "c.example",
 		"session-idle": "1h", "session-max-age": "2h", "guest-idle": "3h", "notify-new-device": "on", "rate-limits": "off", "server-keys": "0123456789abcdef",
-		"wechat-apps": `[{"app_id":"a","secret":"s","kind":"mobile"}]`, "wechat-api": "https://d.example", "log-level": "warn", "log-format": "text",
+		"wechat-apps": `[{"app_id":"a","secret":"s","kind":"mobile"}]`, "wechat-api": "https://d.example", "wechat-redirects": "https://e.example/", "log-level": "warn", "log-format": "text", "audit-keep": "4h",
 	}
 	env := make(map[string]string)
 	var args, keys, underscored []string
@@ -228,6 +228,7 @@ func TestTable(t *testing.T) {
 		"server-keys LATCHKEY_SERVER_KEYS":                           "",
 		"wechat-apps LATCHKEY_WECHAT_APPS":                           "",
 		"wechat-api LATCHKEY_WECHAT_API":                             "https://api.weixin.qq.com",
+		"wechat-redirects LATCHKEY_WECHAT_REDIRECTS":                 "",
 		"app-name LATCHKEY_APP_NAME":                                 "Latchkey",
 		"templates LATCHKEY_TEMPLATES":                               "",
 		"app-url LATCHKEY_APP_URL":                                   "",
@@ -237,6 +238,7 @@ func TestTable(t *testing.T) {
 		"guest-idle LATCHKEY_GUEST_IDLE":                             "30d",
 		"log-level LATCHKEY_LOG_LEVEL":                               "info",
 		"log-format LATCHKEY_LOG_FORMAT":                             "auto",
+		"audit-keep LATCHKEY_AUDIT_KEEP":                             "180d",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("settings and defaults (-want +got):\n%s", diff)

@@ -49,8 +49,11 @@ type Serve struct {
 	WeChatApps string `name:"wechat-apps" setting:"json" placeholder:"JSON" group:"Trusted backends and WeChat" help:"WeChat apps whose users may sign in, as a JSON list, or file:PATH for a file with it. The kinds are mobile, website, mini_program and official_account. Apps with one group share unionids. A secret may be file:PATH. Example: --wechat-apps='[{\"app_id\":\"wx1\",\"secret\":\"s\",\"kind\":\"mini_program\",\"group\":\"main\"}]'"`
 	WeChatAPI  string `name:"wechat-api" setting:"text" default:"https://api.weixin.qq.com" placeholder:"URL" group:"Trusted backends and WeChat" help:"Base URL of WeChat's API: https, or http on a loopback host, so that tests can point it at a stand-in. Example: --wechat-api=http://127.0.0.1:9000"`
 
+	WeChatRedirects string `name:"wechat-redirects" setting:"list" placeholder:"URL,..." group:"Trusted backends and WeChat" help:"Addresses that a browser may be sent to with the result of a WeChat sign-in, compared letter for letter: https, http on a loopback host, or a scheme of your app's own with a dot in it. Example: --wechat-redirects=https://app.example.com/signed-in,com.example.app:/signed-in"`
+
 	LogLevel  string `name:"log-level" setting:"text" default:"info" placeholder:"LEVEL" group:"Logs" help:"Least important level that is logged: debug, info, warn or error. Example: --log-level=debug"`
 	LogFormat string `name:"log-format" setting:"text" default:"auto" placeholder:"FORMAT" group:"Logs" help:"Form of the log: json, text, or auto for text on a terminal and json elsewhere. Example: --log-format=json"`
+	AuditKeep string `name:"audit-keep" setting:"text" default:"180d" placeholder:"DURATION" group:"Logs" help:"Audit events, which latchkey audit shows, are deleted at this age, 1m to 3650d. Example: --audit-keep=365d"`
 }
 
 // Help is the detail that kong shows above the flags.

@@ -69,8 +69,11 @@ type Settings struct {
 	WeChatApps []WeChatApp
 	WeChatAPI  string // base URL without a slash at the end
 
+	WeChatRedirects []string // letter for letter
+
 	LogLevel  slog.Level
 	LogFormat LogFormat
+	AuditKeep time.Duration // audit events are deleted at this age
 }
 
 // Sender returns the sender of every mail: MailFrom, or no-reply at the host of the public URL, which is localhost for an IP address.
@@ -121,8 +124,10 @@ func (s Serve) Settings() (Settings, error) {
 		return parseWeChatApps(raw, expand)
 	})
 	t.WeChatAPI = read(&faults, "wechat-api", s.WeChatAPI, parseBaseURL)
+	t.WeChatRedirects = read(&faults, "wechat-redirects", s.WeChatRedirects, parseRedirects)
 	t.LogLevel = read(&faults, "log-level", s.LogLevel, parseLogLevel)
 	t.LogFormat = read(&faults, "log-format", s.LogFormat, parseLogFormat)
+	t.AuditKeep = read(&faults, "audit-keep", s.AuditKeep, parseLifetime)
 	if err := faults.err(); err != nil {
 		return Settings{}, err
 	}

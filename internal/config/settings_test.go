@@ -35,6 +35,7 @@ func TestDevNeedsNoOtherSetting(t *testing.T) {
 		WeChatAPI:              "https://api.weixin.qq.com",
 		LogLevel:               slog.LevelInfo,
 		LogFormat:              config.LogAuto,
+		AuditKeep:              180 * 24 * time.Hour,
 	}
 	if diff := cmp.Diff(want, got, compareOptions()); diff != "" {
 		t.Errorf("settings of --dev (-want +got):\n%s", diff)
@@ -51,7 +52,8 @@ func TestEverySettingIsRead(t *testing.T) {
 		"--password-min-length=12", "--placeholder-email-domain=users.example.com", "--session-idle=30d",
 		"--session-max-age=365d", "--guest-idle=12h", "--rate-limits=off", "--server-keys=0123456789abcdef",
 		`--wechat-apps=[{"app_id":"wx1","secret":"s1","kind":"mobile"}]`, "--wechat-api=http://127.0.0.1:9000/",
-		"--log-level=debug", "--log-format=json")
+		"--wechat-redirects=https://app.example.com/signed-in",
+		"--log-level=debug", "--log-format=json", "--audit-keep=365d")
 	want := config.Settings{
 		Listen:                 "0.0.0.0:80",
 		PublicURL:              "https://accounts.example.com",
@@ -74,8 +76,10 @@ func TestEverySettingIsRead(t *testing.T) {
 		ServerKeys:             []config.Secret{"0123456789abcdef"},
 		WeChatApps:             []config.WeChatApp{{AppID: "wx1", Secret: "s1", Kind: config.WeChatMobile}},
 		WeChatAPI:              "http://127.0.0.1:9000",
+		WeChatRedirects:        []string{"https://app.example.com/signed-in"},
 		LogLevel:               slog.LevelDebug,
 		LogFormat:              config.LogJSON,
+		AuditKeep:              365 * 24 * time.Hour,
 	}
 	if diff := cmp.Diff(want, got, compareOptions()); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
@@ -90,7 +94,7 @@ func TestErrorNamesEveryFaultInOneLine(t *testing.T) {
 		"--ops-listen=x", "--database=users.db", "--database-listen=sqlite:a.db",
 		"--migrate=yes", "--mail-from=nobody", "--app-name=", "--templates=nowhere", "--app-url=javascript:x", "--app-logo=/dev/null", "--password-min-length=0",
 		"--placeholder-email-domain=localhost", "--session-idle=1s", "--session-max-age=x", "--guest-idle=-1h", "--notify-new-device=yes", "--rate-limits=true",
-		"--server-keys=short,short", "--wechat-apps={}", "--wechat-api=http://example.com", "--log-format=xml")
+		"--server-keys=short,short", "--wechat-apps={}", "--wechat-api=http://example.com", "--wechat-redirects=x", "--log-format=xml", "--audit-keep=0")
 	if err == nil {
 		t.Fatal("got no error, want one")
 	}
@@ -114,7 +118,7 @@ func TestErrorNamesEveryFaultInOneLine(t *testing.T) {
 	want := []string{
 		"config", "config", "dev", "listen", "public-url", "base-path", "trusted-proxies", "trusted-proxies", "ops-listen", "database",
 		"database-listen", "migrate", "mail-from", "app-name", "templates", "app-url", "app-logo", "password-min-length", "placeholder-email-domain", "session-idle", "session-max-age", "guest-idle",
-		"notify-new-device", "rate-limits", "server-keys", "wechat-apps", "wechat-api", "log-level", "log-format",
+		"notify-new-device", "rate-limits", "server-keys", "wechat-apps", "wechat-api", "wechat-redirects", "log-level", "log-format", "audit-keep",
 	}
 	if diff := cmp.Diff(want, flags); diff != "" {
 		t.Errorf("flags with a fault (-want +got):\n%s", diff)

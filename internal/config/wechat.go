@@ -18,6 +18,9 @@ const (
 	maxWeChatSecret = 256
 )
 
+// DefaultWeChatAPI is what --wechat-api is when it is not given: WeChat itself.
+const DefaultWeChatAPI = "https://api.weixin.qq.com"
+
 // wechatIDPattern is what an app_id and a group look like. Their length is looked at apart: counted here it would make
 // the pattern one of a quarter of a megabyte.
 var wechatIDPattern = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)

@@ -57,9 +57,9 @@ func newHouse(t *testing.T) *house {
 	}
 	t.Cleanup(func() { _ = hasher.Close() })
 	h.service, err = auth.New(auth.Config{
-		Store: h.store, Identities: h.store, Cache: cache, Hasher: hasher, Mailer: h.waker, Logger: slog.New(slog.DiscardHandler), Now: h.clock.Now,
+		Store: h.store, Identities: h.store, Limits: h.store, AuditLog: h.store, Cache: cache, Hasher: hasher, Mailer: h.waker, Logger: slog.New(slog.DiscardHandler), Now: h.clock.Now,
 		PublicURL: "https://accounts.example.com", PlaceholderDomain: dbtest.PlaceholderDomain, PasswordMinLength: 8,
-		SessionIdle: time.Hour, GuestIdle: time.Hour,
+		SessionIdle: time.Hour, GuestIdle: time.Hour, AuditKeep: time.Hour,
 	})
 	if err != nil {
 		t.Fatal(err)

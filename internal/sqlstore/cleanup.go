@@ -19,9 +19,13 @@ func (s *Store) CleanUp(ctx context.Context, due auth.Due, limit int) (int, erro
 	}{
 		{"sessions", deleteExpiredSessions, due.Now, updateGuestsOfExpiredSessions},
 		{"one-time tokens", deleteExpiredOneTimeTokens, due.Now, ""},
+		{"handovers", deleteExpiredHandovers, due.Now, ""},
 		{"guest keys", deleteExpiredGuestKeys, due.Now, ""},
 		{"usernames", deleteHeldUsernames, due.DeletedBefore, ""},
 		{"messages", deleteOldMessages, due.FailedMailBefore, ""},
+		{"audit events", deleteOldAuditEvents, due.AuditBefore, ""},
+		{"failures", deleteOldFailures, due.GuessesBefore, ""},
+		{"mail requests", deleteOldMailRequests, due.Now, ""},
 		{"invalidations", deleteOldInvalidations, due.Now.Add(-invalidationsKept), ""},
 	}
 	total := int64(0)

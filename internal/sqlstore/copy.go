@@ -11,8 +11,9 @@ import (
 )
 
 // copiedTables are all tables with something to keep, those first that others refer to. Invalidations are for caches of
-// running nodes and stay behind.
-var copiedTables = []string{"users", "identities", "sessions", "outbox", "one_time_tokens", "guest_keys"}
+// running nodes, access tokens of WeChat apps are fetched again, handovers live for a minute and requests for mail matter
+// for an hour: they stay behind.
+var copiedTables = []string{"users", "identities", "sessions", "outbox", "one_time_tokens", "guest_keys", "guess_failures", "audit_events"}
 
 // ErrNotEmpty says that the database to copy to has users or something else already.
 var ErrNotEmpty = errors.New("the database to copy to is not empty")
@@ -25,7 +26,7 @@ type CopiedTable struct {
 }
 
 // Copy copies everything from a SQLite database to an empty PostgreSQL database: users with their ids, sessions whose
-// tokens go on working, identities, one-time tokens and the outbox. Both schemas are brought up to date first.
+// tokens go on working, identities, one-time tokens, the outbox and audit events. Both schemas are brought up to date first.
 //
 // It is one transaction on either side: while it runs nobody else can write to the source (a service that still does
 // answers 503, so that nothing is acknowledged and left behind), and if it is interrupted the target is as empty as
@@ -99,7 +100,7 @@ func copyTable(ctx context.Context, source *copySource, tx pgx.Tx, table string,
 	if err != nil {
 		return result, err
 	}
-	rows, err := source.conn.QueryContext(ctx, "SELECT "+strings.Join(columns, ", ")+" FROM "+table+" ORDER BY id")
+	rows, err := source.conn.QueryContext(ctx, "SELECT "+strings.Join(columns, ", ")+" FROM "+table+" ORDER BY 1") // the primary key
 	if err != nil {
 		return result, fmt.Errorf("read: %w", err)
 	}

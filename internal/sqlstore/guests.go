@@ -50,13 +50,23 @@ func (s *Store) cleanUpGuests(ctx context.Context, due auth.Due, limit int) (int
 		if moved, err = q.exec(ctx, updateGuestsInUse, before, int64(limit), now, now-before); err != nil {
 			return err
 		}
-		deleted, err = q.exec(ctx, deleteUnusedGuests, before, int64(limit))
-		return err
+		if deleted, err = q.exec(ctx, deleteUnusedGuests, before, int64(limit)); err != nil {
+			return err
+		}
+		return s.insertGuestsDeleted(ctx, q, deleted, due.Now)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("delete guests that are due: %w", err)
 	}
 	return moved + deleted, nil
+}
+
+// insertGuestsDeleted appends to the audit log how many guests were deleted.
+func (s *Store) insertGuestsDeleted(ctx context.Context, q querier, n int64, now time.Time) error {
+	if n == 0 {
+		return nil
+	}
+	return s.insertAuditEvent(ctx, q, auth.AuditEvent{Kind: auth.AuditGuestsDeleted, Outcome: auth.AuditOK, At: now, Count: int(n)})
 }
 
 // pruneBatch is how many guests a transaction looks at: a few milliseconds of the writer.
@@ -83,7 +93,10 @@ func (s *Store) PruneGuests(ctx context.Context, p auth.Pruning, progress func(d
 		var deleted int64
 		err := s.engine.write(ctx, func(ctx context.Context, q querier) (err error) {
 			deleted, err = q.exec(ctx, deleteGuestPage, micros(p.Before), from.seenAt, from.id, micros(p.LiveAt), to.seenAt, to.id)
-			return err
+			if err != nil {
+				return err
+			}
+			return s.insertGuestsDeleted(ctx, q, deleted, s.now())
 		})
 		if err != nil {
 			return fmt.Errorf("delete guests: %w", err)

@@ -112,6 +112,15 @@ func (s *Store) ResetPassword(ctx context.Context, p auth.PasswordReset) error {
 	t := p.Token
 	return s.change(ctx, t.UserID, func(ctx context.Context, q querier) error {
 		// The user's row first, as everywhere: two transactions that lock in the same order cannot wait for each other.
+		user, _, err := s.queryUser(ctx, q, auth.ErrTokenInvalid, lockUser, int64(t.UserID))
+		if err != nil {
+			return fmt.Errorf("lock user: %w", err)
+		}
+		if !user.EmailVerified {
+			if _, err := q.exec(ctx, deleteIdentitiesOfUser, int64(t.UserID)); err != nil {
+				return fmt.Errorf("delete identities: %w", err)
+			}
+		}
 		n, err := q.exec(ctx, updateUserResetPassword, int64(t.UserID), t.EmailKey, string(p.Password), micros(p.Now))
 		switch {
 		case err != nil:
@@ -123,6 +132,9 @@ func (s *Store) ResetPassword(ctx context.Context, p auth.PasswordReset) error {
 			return err
 		}
 		if err := s.endResets(ctx, q, t.UserID, t.EmailKey); err != nil {
+			return err
+		}
+		if err := unlock(ctx, q, t.UserID); err != nil {
 			return err
 		}
 		if _, err := q.exec(ctx, deleteSessionsOfUser, int64(t.UserID)); err != nil {

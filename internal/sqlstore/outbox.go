@@ -22,14 +22,9 @@ func (s *Store) insertMessage(ctx context.Context, q querier, m *auth.OutboxMess
 }
 
 func (s *Store) queue(ctx context.Context, q querier, m *auth.OutboxMessage) (auth.MessageID, error) {
-	var user *int64
-	if m.UserID != 0 {
-		id := int64(m.UserID)
-		user = &id
-	}
 	var id int64
 	err := q.row(ctx, insertMessage, []any{
-		string(m.Kind), user, m.Recipient, string(m.Origin.Language),
+		string(m.Kind), idOrNull(m.UserID), m.Recipient, string(m.Origin.Language),
 		addressText(m.Origin.Address), m.Origin.UserAgent, micros(m.QueuedAt), micros(m.NotAfter),
 	}, &id)
 	if err != nil {

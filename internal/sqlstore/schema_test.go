@@ -47,6 +47,20 @@ func TestEveryStatementIsUnderstood(t *testing.T) {
 	})
 }
 
+// TestAuditEventsAreNeverChanged: they are added, and go when they are old.
+func TestAuditEventsAreNeverChanged(t *testing.T) {
+	t.Parallel()
+	writes := make(map[string]string)
+	for name, text := range statements(t) {
+		if verb := strings.Fields(text)[0]; verb != "SELECT" && strings.Contains(text, "audit_events") {
+			writes[name] = verb
+		}
+	}
+	if diff := cmp.Diff(map[string]string{"insertAuditEvent": "INSERT", "deleteOldAuditEvents": "DELETE"}, writes); diff != "" {
+		t.Errorf("statements that write audit events (-want +got):\n%s", diff)
+	}
+}
+
 func prepare(ctx context.Context, db *sql.DB, statement string) error {
 	s, err := db.PrepareContext(ctx, statement)
 	if err != nil {

@@ -58,6 +58,11 @@ func (s *Store) CreateSession(ctx context.Context, in auth.SignIn) (auth.User, e
 		if user, _, err = s.queryUser(ctx, q, auth.ErrChanged, sql, args...); err != nil {
 			return fmt.Errorf("update user: %w", err)
 		}
+		if in.Lane != nil {
+			if err := settle(ctx, q, *in.Lane, in.Session.CreatedAt); err != nil {
+				return err
+			}
+		}
 		if err := s.noticeNewDevice(ctx, q, in); err != nil {
 			return err
 		}

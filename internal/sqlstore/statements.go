@@ -224,6 +224,28 @@ const (
 	notifyInvalidationPostgres = `SELECT pg_notify('latchkey_invalidations', '')`
 )
 
+const (
+	selectFailureWait = `SELECT wait_until FROM guess_failures WHERE lane = $1`
+
+	// While a wait runs nothing is counted, and no row comes back.
+	upsertFailure = `INSERT INTO guess_failures (lane, failures, wait_until, updated_at) VALUES ($1, 1, 0, $2)
+		ON CONFLICT (lane) DO UPDATE SET failures = guess_failures.failures + 1, updated_at = $2
+			WHERE guess_failures.wait_until <= $2
+		RETURNING failures`
+
+	updateFailureWait = `UPDATE guess_failures SET wait_until = $2 WHERE lane = $1`
+
+	deleteFailures = `DELETE FROM guess_failures WHERE lane = $1 RETURNING wait_until`
+
+	deleteFailuresOfUser = `DELETE FROM guess_failures WHERE lane IN ($1, $2)`
+
+	// $3 is $4, what one request uses up, after $2, which is now; beyond $5 nothing more fits.
+	upsertMailRequest = `INSERT INTO mail_requests (address, full_at) VALUES ($1, $3)
+		ON CONFLICT (address) DO UPDATE
+			SET full_at = CASE WHEN mail_requests.full_at > $2 THEN mail_requests.full_at + $4 ELSE $3 END
+			WHERE mail_requests.full_at <= $5`
+)
+
 // What is due is deleted in batches of $2; the condition stands twice because a row may change between the two looks.
 const (
 	deleteExpiredSessions = `DELETE FROM sessions WHERE expires_at <= $1 AND id IN
@@ -240,6 +262,14 @@ const (
 
 	deleteOldMessages = `DELETE FROM outbox WHERE id IN
 		(SELECT id FROM outbox WHERE not_after <= $1 ORDER BY not_after LIMIT $2)`
+)
+
+const (
+	deleteOldFailures = `DELETE FROM guess_failures WHERE updated_at <= $1 AND wait_until IS NOT NULL AND lane IN
+		(SELECT lane FROM guess_failures WHERE updated_at <= $1 AND wait_until IS NOT NULL ORDER BY updated_at LIMIT $2)`
+
+	deleteOldMailRequests = `DELETE FROM mail_requests WHERE full_at <= $1 AND address IN
+		(SELECT address FROM mail_requests WHERE full_at <= $1 ORDER BY full_at LIMIT $2)`
 )
 
 // A guest's signed_in_at is when the guest was last seen, as far as that was noted: at the sign-in, at the end of a session,
@@ -288,5 +318,48 @@ const (
 			AND NOT EXISTS (SELECT 1 FROM sessions WHERE user_id = users.id AND (expires_at > $4 OR last_used_at > $1))`
 )
 
+const (
+	auditColumns = `id, at, kind, outcome, reason, user_id, other_id, proof, session_id, token, login, count, ip, user_agent`
+
+	insertAuditEvent = `INSERT INTO audit_events (at, kind, outcome, reason, user_id, other_id, proof, session_id, token, login, count,
+			ip, user_agent)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
+
+	// The newest $6 before the event of time $1 and id $2, and not before $3. An empty kind or outcome is any.
+	selectAuditEvents = `SELECT ` + auditColumns + ` FROM audit_events
+		WHERE (at, id) < ($1, $2) AND at >= $3 AND (CAST($4 AS TEXT) = '' OR kind = $4) AND (CAST($5 AS TEXT) = '' OR outcome = $5)
+		ORDER BY at DESC, id DESC LIMIT $6`
+
+	selectAuditEventsOfUser = `SELECT ` + auditColumns + ` FROM audit_events
+		WHERE user_id = $7 AND (at, id) < ($1, $2) AND at >= $3 AND (CAST($4 AS TEXT) = '' OR kind = $4) AND (CAST($5 AS TEXT) = '' OR outcome = $5)
+		ORDER BY at DESC, id DESC LIMIT $6`
+
+	deleteOldAuditEvents = `DELETE FROM audit_events WHERE id IN
+		(SELECT id FROM audit_events WHERE at < $1 ORDER BY at, id LIMIT $2)`
+)
+
 const deleteOldInvalidations = `DELETE FROM invalidations WHERE seq IN
 		(SELECT seq FROM invalidations WHERE created_at <= $1 ORDER BY seq LIMIT $2)`
+
+const (
+	selectAppToken = `SELECT generation, sealed, expires_at FROM wechat_app_tokens WHERE app_id = $1 AND generation > 0`
+
+	leaseAppToken = `INSERT INTO wechat_app_tokens (app_id, sealed, expires_at, generation, lease_until) VALUES ($1, NULL, 0, 0, $3)
+		ON CONFLICT (app_id) DO UPDATE SET lease_until = excluded.lease_until
+			WHERE wechat_app_tokens.generation = $2 AND wechat_app_tokens.lease_until <= $4`
+
+	updateAppToken = `UPDATE wechat_app_tokens SET sealed = $4, expires_at = $5, generation = generation + 1, lease_until = 0
+		WHERE app_id = $1 AND generation = $2 AND lease_until = $3`
+
+	updateAppTokenReleased = `UPDATE wechat_app_tokens SET lease_until = 0 WHERE app_id = $1 AND generation = $2 AND lease_until = $3`
+)
+
+const (
+	insertHandover = `INSERT INTO handovers (code_hash, app_id, openid, unionid, code_challenge, expires_at) VALUES ($1, $2, $3, $4, $5, $6)`
+
+	deleteHandover = `DELETE FROM handovers WHERE code_hash = $1 AND expires_at > $2
+		RETURNING app_id, openid, unionid, code_challenge, expires_at`
+
+	deleteExpiredHandovers = `DELETE FROM handovers WHERE code_hash IN
+		(SELECT code_hash FROM handovers WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)`
+)

@@ -110,6 +110,15 @@ func nullable[S ~string](text S) *string {
 	return &v
 }
 
+// idOrNull is the id as a parameter, NULL if it is 0.
+func idOrNull[ID ~int64](id ID) *int64 {
+	if id == 0 {
+		return nil
+	}
+	v := int64(id)
+	return &v
+}
+
 func text(v *string) string {
 	if v == nil {
 		return ""

@@ -248,6 +248,9 @@ func (s *Store) ChangePassword(ctx context.Context, c auth.PasswordChange) (auth
 		if err := s.endResets(ctx, q, user.ID, user.Email); err != nil {
 			return err
 		}
+		if err := unlock(ctx, q, user.ID); err != nil {
+			return err
+		}
 		if _, err := q.exec(ctx, deleteSessionsOfUser, int64(user.ID)); err != nil {
 			return fmt.Errorf("delete sessions: %w", err)
 		}
@@ -286,7 +289,7 @@ func (s *Store) eraseUser(ctx context.Context, q querier, user auth.User, now ti
 			return fmt.Errorf("delete what belongs to the user: %w", err)
 		}
 	}
-	return nil
+	return unlock(ctx, q, user.ID)
 }
 
 // SetStatus implements auth.Store.

@@ -54,7 +54,11 @@ func rightmostUntrusted(hops []string, trusted []netip.Prefix, parse func(string
 
 // parseHop reads an address, or an address with a port.
 func parseHop(s string) (netip.Addr, bool) {
-	if a, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
+	bare := s
+	if len(s) >= 2 && s[0] == '[' && s[len(s)-1] == ']' {
+		bare = s[1 : len(s)-1]
+	}
+	if a, err := netip.ParseAddr(bare); err == nil {
 		return a.Unmap().WithZone(""), true
 	}
 	if ap, err := netip.ParseAddrPort(s); err == nil {

@@ -20,11 +20,14 @@ func (s *Server) signUp(c *call) error {
 	in := auth.SignUp{
 		Username: username.value, Email: email.value, Password: password.value, PasswordConfirmation: confirmation.value,
 	}
-	signedIn, err := s.cfg.Service.SignUp(c.r.Context(), in, c.current, c.origin())
-	if err != nil {
+	var signedIn auth.SignedIn
+	if err := c.spend(limitSignUps, func() (err error) {
+		signedIn, err = s.cfg.Service.SignUp(c.r.Context(), in, c.current, c.origin())
+		return err
+	}); err != nil {
 		return err
 	}
-	return c.json(http.StatusOK, wireSignedIn(signedIn))
+	return c.signedIn(signedIn)
 }
 
 func (s *Server) signIn(c *call) error {
@@ -32,11 +35,14 @@ func (s *Server) signIn(c *call) error {
 	if err := c.decode(member{"login", &login}, member{"password", &password}); err != nil {
 		return err
 	}
-	signedIn, err := s.cfg.Service.SignIn(c.r.Context(), login.value, password.value, c.origin())
-	if err != nil {
+	var signedIn auth.SignedIn
+	if err := c.guess(func() (err error) {
+		signedIn, err = s.cfg.Service.SignIn(c.r.Context(), login.value, password.value, c.origin())
+		return err
+	}); err != nil {
 		return err
 	}
-	return c.json(http.StatusOK, wireSignedIn(signedIn))
+	return c.signedIn(signedIn)
 }
 
 func (s *Server) signInWith(c *call) error {
@@ -63,6 +69,21 @@ func (s *Server) signInWith(c *call) error {
 		Profile: auth.Profile{Fullname: fullname.value, Avatar: avatar.value, PhoneNumber: phone.value},
 	}
 	signedIn, err := s.cfg.Service.SignInWithWeChat(c.r.Context(), proven, profile, c.current, c.origin())
+	if err != nil {
+		return err
+	}
+	if !proven.FromTrustedBackend { // that speaks for all of its users
+		s.proxyHint.signedIn(c.address, signedIn.User.ID)
+	}
+	return c.json(http.StatusOK, wireSignedInWithWeChat(signedIn))
+}
+
+func (s *Server) signInWithCode(c *call) error {
+	var code, verifier text
+	if err := c.decode(member{"code", &code}, member{"code_verifier", &verifier}); err != nil {
+		return err
+	}
+	signedIn, err := s.cfg.Service.SignInWithHandover(c.r.Context(), auth.OneTimeSecret(code.value), verifier.value, c.current, c.origin())
 	if err != nil {
 		return err
 	}
@@ -104,11 +125,14 @@ func (s *Server) signUpTemporarily(c *call) error {
 	if err := c.decodeOptional(); err != nil {
 		return err
 	}
-	signedIn, err := c.signUpGuest()
-	if err != nil {
+	var signedIn auth.SignedIn
+	if err := c.spend(limitGuests, func() (err error) {
+		signedIn, err = c.signUpGuest()
+		return err
+	}); err != nil {
 		return err
 	}
-	return c.json(http.StatusOK, wireSignedIn(signedIn))
+	return c.signedIn(signedIn)
 }
 
 // signUpGuest creates a guest, or finds the one that the request's Idempotency-Key has made.
@@ -128,7 +152,7 @@ func (s *Server) requestReset(c *call) error {
 	if err := c.decode(member{"email", &email}); err != nil {
 		return err
 	}
-	if err := s.cfg.Service.RequestReset(c.r.Context(), email.value, c.origin()); err != nil {
+	if err := c.askReset(email.value); err != nil {
 		return err
 	}
 	return c.noContent()
@@ -149,10 +173,31 @@ func (s *Server) resetPassword(c *call) error {
 		Token: token.value, Email: email.value, Code: code.value,
 		Password: password.value, PasswordConfirmation: confirmation.value,
 	}
-	if err := s.cfg.Service.ResetPassword(c.r.Context(), in, c.origin()); err != nil {
+	if err := c.reset(in); err != nil {
 		return err
 	}
 	return c.noContent()
+}
+
+// askReset asks for a reset within the limit of the address.
+func (c *call) askReset(address string) error {
+	return c.spend(limitResets, func() error {
+		return c.server.cfg.Service.RequestReset(c.r.Context(), address, c.origin())
+	})
+}
+
+// reset sets a new password; a wrong link or code counts against the address.
+func (c *call) reset(in auth.PasswordResetInput) error {
+	return c.guess(func() error { return c.server.cfg.Service.ResetPassword(c.r.Context(), in, c.origin()) })
+}
+
+// signedIn answers who signed up or in.
+func (c *call) signedIn(in auth.SignedIn) error {
+	c.server.proxyHint.signedIn(c.address, in.User.ID)
+	if in.Device != "" {
+		c.w.Header().Set(deviceHeader, in.Device.Reveal())
+	}
+	return c.json(http.StatusOK, wireSignedIn(in))
 }
 
 func wireSignedIn(in auth.SignedIn) latchkey.SignedIn {

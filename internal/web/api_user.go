@@ -82,8 +82,11 @@ func (s *Server) verifyEmail(c *call) error {
 	if err := c.decode(member{"code", &code}); err != nil {
 		return err
 	}
-	user, err := s.cfg.Service.VerifyEmailByCode(c.r.Context(), *c.current, code.value, c.origin())
-	if err != nil {
+	var user auth.User
+	if err := c.guess(func() (err error) {
+		user, err = s.cfg.Service.VerifyEmailByCode(c.r.Context(), *c.current, code.value, c.origin())
+		return err
+	}); err != nil {
 		return err
 	}
 	return c.json(http.StatusOK, wireUser(user))
@@ -103,7 +106,7 @@ func (s *Server) signOut(c *call) error {
 	if err := c.decodeOptional(); err != nil {
 		return err
 	}
-	if err := s.cfg.Service.SignOut(c.r.Context(), *c.current); err != nil {
+	if err := s.cfg.Service.SignOut(c.r.Context(), *c.current, c.origin()); err != nil {
 		return err
 	}
 	return c.noContent()
@@ -129,7 +132,7 @@ func (s *Server) deleteSession(c *call) error {
 	if err != nil {
 		return auth.ErrNotFound
 	}
-	if err := s.cfg.Service.RevokeSession(c.r.Context(), *c.current, auth.SessionID(id)); err != nil {
+	if err := s.cfg.Service.RevokeSession(c.r.Context(), *c.current, auth.SessionID(id), c.origin()); err != nil {
 		return err
 	}
 	return c.noContent()
@@ -139,7 +142,7 @@ func (s *Server) deleteOtherSessions(c *call) error {
 	if err := c.decodeOptional(); err != nil {
 		return err
 	}
-	if err := s.cfg.Service.RevokeOtherSessions(c.r.Context(), *c.current); err != nil {
+	if err := s.cfg.Service.RevokeOtherSessions(c.r.Context(), *c.current, c.origin()); err != nil {
 		return err
 	}
 	return c.noContent()

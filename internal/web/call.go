@@ -41,8 +41,12 @@ func (c *call) origin() auth.Origin {
 		Address:   c.address,
 		UserAgent: auth.CleanUserAgent(c.r.UserAgent()),
 		Language:  c.language(),
+		Device:    auth.DeviceToken(c.r.Header.Get(deviceHeader)),
 	}
 }
+
+// deviceHeader carries the token of a known device: to a request that signs in, and back if one was sent.
+const deviceHeader = "Latchkey-Device"
 
 // language is the one that was chosen on a page, or the one that Accept-Language asks for.
 func (c *call) language() auth.Language {

@@ -109,7 +109,7 @@ func (c *call) drain() {
 func (c *call) leaveBody() {
 	if c.r.ContentLength != 0 {
 		c.bodyLeft = true
-		c.w.Header().Set("Connection", "close")
+		c.w.Header()["Connection"] = closeConnection
 	}
 }
 

@@ -48,7 +48,8 @@ type answer struct {
 	status     int
 	code       latchkey.Code
 	fields     []fieldFault
-	retryAfter time.Duration // 0: no header
+	retryAfter time.Duration        // 0: no header
+	limit      *auth.RateLimitError // nil: none was reached
 }
 
 // fieldFault is a FieldError whose message is still to be written.
@@ -58,6 +59,7 @@ type fieldFault struct {
 	limit int
 	// message is the key of a message of its own; "": the one that goes with the code.
 	message messageKey
+	wait    time.Duration // for the message about a limit
 }
 
 // answerTo is the one place that knows which error is which status.
@@ -66,6 +68,7 @@ func answerTo(err error) answer {
 		validation *auth.ValidationError
 		fields     *fieldsError
 		method     *methodError
+		limited    *auth.RateLimitError
 		overloaded *auth.OverloadedError
 		busy       *auth.UpstreamBusyError
 	)
@@ -131,6 +134,11 @@ func answerTo(err error) answer {
 		return one(http.StatusRequestEntityTooLarge, latchkey.CodeTooLarge, "body", latchkey.FieldTooLong, msgTooLarge)
 	case errors.Is(err, errMediaType):
 		return one(http.StatusUnsupportedMediaType, latchkey.CodeUnsupportedMediaType, "body", latchkey.FieldUnsupported, msgMediaType)
+	case errors.As(err, &limited):
+		wait := max(limited.RetryAfter, time.Second)
+		a := one(http.StatusTooManyRequests, latchkey.CodeRateLimited, "", latchkey.FieldInvalid, msgRateLimited)
+		a.fields[0].wait, a.retryAfter, a.limit = wait, wait, limited
+		return a
 	case errors.Is(err, auth.ErrUpstream):
 		return answer{status: http.StatusBadGateway, code: latchkey.CodeUpstreamFailed}
 	case errors.As(err, &busy):
@@ -174,10 +182,26 @@ func (c *call) report(err error) answer {
 		h.Set("Allow", method.allowed)
 	}
 	if a.retryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int((a.retryAfter+time.Second-1)/time.Second)))
+		h.Set("Retry-After", strconv.Itoa(wholeSeconds(a.retryAfter)))
+	}
+	if a.limit != nil {
+		setLimitHeaders(h, a)
 	}
 	return a
 }
+
+// setLimitHeaders says which limit was reached, in the fields of draft-ietf-httpapi-ratelimit-headers-09.
+func setLimitHeaders(h http.Header, a answer) {
+	policy := fmt.Sprintf("%q;q=%d", a.limit.Policy, a.limit.Quota)
+	if a.limit.Window > 0 {
+		policy += fmt.Sprintf(";w=%d", wholeSeconds(a.limit.Window))
+	}
+	h.Set("RateLimit-Policy", policy)
+	h.Set("RateLimit", fmt.Sprintf("%q;r=0;t=%d", a.limit.Policy, wholeSeconds(a.retryAfter)))
+}
+
+// wholeSeconds rounds up: whoever comes back after so many does not come too early.
+func wholeSeconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
 // problem writes a problem document (RFC 9457).
 func (c *call) problem(a answer) {

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"net/url"
 
 	"github.com/ideaegg/latchkey"
 	"github.com/ideaegg/latchkey/internal/auth"
@@ -76,3 +77,15 @@ func DecodeObject(body []byte, names ...string) (map[string]string, error) {
 
 // ErrBadJSON is errBadJSON.
 var ErrBadJSON = errBadJSON
+
+// RewriteFlow reads a cookie of a browser's way over WeChat's page and writes it again; "" if it is none.
+func RewriteFlow(value string) (rewritten string, in auth.BrowserSignIn) {
+	f, err := parseFlow(value)
+	if err != nil {
+		return "", auth.BrowserSignIn{}
+	}
+	return f.encode(), f.BrowserSignIn
+}
+
+// WithQuery is withQuery.
+func WithQuery(address string, add url.Values) string { return withQuery(address, add) }

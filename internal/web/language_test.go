@@ -196,6 +196,7 @@ func failures() map[string]struct {
 		"bad request":         {own["bad request"], 400, latchkey.CodeInvalidRequest, []string{"body invalid"}},
 		"too large":           {own["too large"], 413, latchkey.CodeTooLarge, []string{"body too_long"}},
 		"media type":          {own["media type"], 415, latchkey.CodeUnsupportedMediaType, []string{"body unsupported"}},
+		"rate limited":        {&auth.RateLimitError{Policy: "sign-in", Quota: 10, RetryAfter: 30 * time.Second}, 429, latchkey.CodeRateLimited, []string{" invalid"}},
 		"overloaded":          {&auth.OverloadedError{RetryAfter: 1500 * time.Millisecond}, 503, latchkey.CodeOverloaded, nil},
 		"database":            {auth.ErrUnavailable, 503, latchkey.CodeUnavailable, nil},
 		"hash helper":         {auth.ErrHashUnavailable, 503, latchkey.CodeUnavailable, nil},
@@ -240,7 +241,7 @@ func TestEveryFailureHasItsStatusCodeAndMessage(t *testing.T) {
 				if p.Title == "" || p.Type != "about:blank" || p.Errors == nil {
 					t.Errorf("got %s", w.Body)
 				}
-				if got := w.Header().Get("Retry-After"); (got != "") != (f.status == 503) {
+				if got := w.Header().Get("Retry-After"); (got != "") != (f.status == 503 || f.status == 429) {
 					t.Errorf("got Retry-After %q with %d", got, f.status)
 				}
 				if got := w.Header().Get("WWW-Authenticate"); (got == "Bearer") != (f.status == 401) {
@@ -260,7 +261,7 @@ func TestEveryFailureHasItsStatusCodeAndMessage(t *testing.T) {
 		t.Errorf("got Retry-After %q, want whole seconds, rounded up", got)
 	}
 	for _, code := range constants(t, "../../problem.go", "Code") {
-		if c := latchkey.Code(code); !told[c] && c != latchkey.CodeRateLimited && c != latchkey.CodeUpstreamFailed {
+		if c := latchkey.Code(code); !told[c] && c != latchkey.CodeUpstreamFailed {
 			t.Errorf("no failure has the code %s", code)
 		}
 	}
@@ -301,7 +302,7 @@ func TestExamplesOfTheDocumentSayWhatTheServiceSays(t *testing.T) {
 				walk(v)
 			}
 		case map[string]any:
-			if node["type"] != "about:blank" || node["code"] == "rate_limited" { // no request is limited yet
+			if node["type"] != "about:blank" {
 				for _, v := range node {
 					walk(v)
 				}

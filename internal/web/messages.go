@@ -2,7 +2,9 @@ package web
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ideaegg/latchkey"
 	"github.com/ideaegg/latchkey/internal/auth"
@@ -33,7 +35,8 @@ const (
 	msgBadRequest         messageKey = "bad_request"
 	msgTooLarge           messageKey = "too_large"
 	msgMediaType          messageKey = "media_type"
-	msgNotText            messageKey = "not_text" // takes the member's label
+	msgNotText            messageKey = "not_text"     // takes the member's label
+	msgRateLimited        messageKey = "rate_limited" // takes the wait
 )
 
 // translated is one text in English and in Simplified Chinese.
@@ -69,6 +72,7 @@ var messages = map[messageKey]translated{
 	msgTooLarge:           {"The body may have at most 16 KiB.", "请求体不能超过 16 KiB。"},
 	msgMediaType:          {"The body must be sent as application/json.", "请求体必须以 application/json 格式发送。"},
 	msgNotText:            {"%s must be text.", "%s必须是字符串。"},
+	msgRateLimited:        {"Too many attempts. Try again in %s.", "尝试次数过多，请在 %s后重试。"},
 }
 
 // codeMessages are for the answers that blame no member.
@@ -96,6 +100,11 @@ var labels = map[string]translated{
 	"code":                  {"Code", "验证码"},
 	"phone_code":            {"Phone code", "手机号授权码"},
 	"provider":              {"Provider", "登录方式"},
+	"app_id":                {"App id", "应用 ID"},
+	"redirect_to":           {"redirect_to", "redirect_to"},
+	"state":                 {"state", "state"},
+	"code_challenge":        {"code_challenge", "code_challenge"},
+	"code_challenge_method": {"code_challenge_method", "code_challenge_method"},
 }
 
 // codeTexts are the sentences of the field codes; they take the member's label and, where there is one, the limit.
@@ -123,6 +132,19 @@ var specialTexts = map[string]translated{
 	"code invalid":                   {"This code is wrong, used up or too old.", "验证码错误、已使用或已过期。"},
 }
 
+// waitText is a time to wait, in seconds or, from two minutes on, in minutes, rounded up.
+func waitText(l auth.Language, wait time.Duration) string {
+	n, unit := wholeSeconds(wait), translated{"second", "秒"}
+	if n >= 120 {
+		n, unit = (n+59)/60, translated{"minute", "分钟"}
+	}
+	text := strconv.Itoa(n) + " " + unit.in(l)
+	if l == auth.English && n != 1 {
+		text += "s"
+	}
+	return text
+}
+
 // text is the message for people.
 func (f fieldFault) text(l auth.Language) string {
 	label := f.field
@@ -131,6 +153,9 @@ func (f fieldFault) text(l auth.Language) string {
 	}
 	if f.message != "" {
 		m := messages[f.message].in(l)
+		if f.message == msgRateLimited {
+			label = waitText(l, f.wait)
+		}
 		if strings.Contains(m, "%s") {
 			return fmt.Sprintf(m, label)
 		}

@@ -32,6 +32,11 @@ func (s *Server) setHeaders(next step) step {
 		h["Cache-Control"] = noStore
 		h["X-Content-Type-Options"] = noSniff
 		h["X-Request-Id"] = c.ids[:]
+		if len(c.r.TransferEncoding) > 0 {
+			// A request with chunks may have had a length too, which net/http takes away. A proxy that went by the length
+			// would take what follows for the next answer's: after such a request nothing may follow (RFC 9112 §6.1).
+			h["Connection"] = closeConnection
+		}
 		next(c)
 	}
 }
@@ -41,6 +46,8 @@ var (
 	noStore  = []string{"no-store"}
 	noSniff  = []string{"nosniff"}
 	jsonType = []string{"application/json"}
+
+	closeConnection = []string{"close"}
 )
 
 func (s *Server) recoverPanics(next step) step {

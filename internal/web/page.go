@@ -51,7 +51,9 @@ func (s *Server) pageRoutes() []route {
 
 // isHosted says whether the request is for a hosted page, also for one that does not exist: people come there.
 func (c *call) isHosted() bool {
-	return strings.HasPrefix(c.r.URL.Path, pageFolder) || c.r.URL.Path == pageFolder[:len(pageFolder)-1]
+	path := c.r.URL.Path
+	return strings.HasPrefix(path, pageFolder) || path == pageFolder[:len(pageFolder)-1] ||
+		path == c.server.cfg.BasePath+authorizePath || path == c.server.cfg.BasePath+callbackPath
 }
 
 // choose notes the language that a parameter asks for; anything else but a language's tag asks for nothing.
@@ -79,6 +81,13 @@ func (c *call) view() ui.Page {
 func (c *call) tokenView(token string) ui.Page {
 	p := c.view()
 	p.Token = token
+	return p
+}
+
+// lastView is view for a page that cannot be asked for again.
+func (c *call) lastView() ui.Page {
+	p := c.view()
+	p.NoSwitch = true
 	return p
 }
 
@@ -121,8 +130,7 @@ func (c *call) seeOther(name string) error {
 
 // trouble answers with the page for an error.
 func (c *call) trouble(a answer) {
-	view := ui.Trouble{Page: c.view(), Code: a.code, RequestID: c.id()}
-	view.NoSwitch = true // what was posted would be lost
+	view := ui.Trouble{Page: c.lastView(), Code: a.code, RequestID: c.id()} // what was posted would be lost
 	if a.retryAfter > retrySoon {
 		view.RetryAfter = a.retryAfter.Round(time.Second)
 	}
@@ -170,16 +178,7 @@ func (c *call) deadLink(kind ui.LinkKind, err error) error {
 
 // blamesToken says whether the token of a link is what an error is about.
 func blamesToken(err error) bool {
-	validation, ok := errors.AsType[*auth.ValidationError](err)
-	if !ok {
-		return false
-	}
-	for _, f := range validation.Fields {
-		if f.Field == auth.FieldToken {
-			return true
-		}
-	}
-	return false
+	return blames(err, func(f auth.FieldError) bool { return f.Field == auth.FieldToken })
 }
 
 // newCrossOriginProtection refuses forms of other origins. The public URL is this service too, whatever a proxy in

@@ -66,10 +66,10 @@ func openDesk(t testing.TB, change ...func(*web.Config)) *desk {
 		_ = d.store.Close()
 	})
 	d.service, err = auth.New(auth.Config{
-		Store: d.faults, Identities: d.store, Cache: cache, Hasher: d.hasher, Mailer: noMailer{}, Logger: logger, Now: d.clock,
+		Store: d.faults, Identities: d.store, Limits: d.store, AuditLog: d.store, Cache: cache, Hasher: d.hasher, Mailer: noMailer{}, Logger: logger, Now: d.clock,
 		PublicURL: public, PlaceholderDomain: dbtest.PlaceholderDomain, PasswordMinLength: 8,
 		CommonPassword: func(s string) bool { return s == "password1" },
-		SessionIdle:    time.Hour, GuestIdle: time.Hour,
+		SessionIdle:    time.Hour, GuestIdle: time.Hour, AuditKeep: time.Hour,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -19,7 +19,7 @@ func (s *Server) postForgot(c *call) error {
 	if err != nil {
 		return err
 	}
-	err = s.cfg.Service.RequestReset(c.r.Context(), form.address(), c.origin())
+	err = c.askReset(form.address())
 	if faults, status := c.refused(err); faults != nil {
 		return c.show(status, ui.ForgotPassword{Page: c.view(), Email: form.address(), Faults: faults})
 	}
@@ -53,9 +53,9 @@ func (s *Server) postReset(c *call) error {
 	if err != nil {
 		return c.deadLink(ui.LinkReset, err)
 	}
-	err = s.cfg.Service.ResetPassword(c.r.Context(), auth.PasswordResetInput{
+	err = c.reset(auth.PasswordResetInput{
 		Token: token, Password: form["password"], PasswordConfirmation: form["password_confirmation"],
-	}, c.origin())
+	})
 	if blamesToken(err) { // used up meanwhile
 		return c.deadLink(ui.LinkReset, err)
 	}
@@ -77,10 +77,10 @@ func (s *Server) postCode(c *call) error {
 	if err != nil {
 		return err
 	}
-	err = s.cfg.Service.ResetPassword(c.r.Context(), auth.PasswordResetInput{
+	err = c.reset(auth.PasswordResetInput{
 		Email: form.address(), Code: form.code(),
 		Password: form["password"], PasswordConfirmation: form["password_confirmation"],
-	}, c.origin())
+	})
 	faults, status := c.refused(err)
 	if blamesToken(err) { // neither address nor code was typed
 		const missing = latchkey.FieldRequired

@@ -50,6 +50,10 @@ func TestClientAddress(t *testing.T) {
 		{"a port", "10.0.0.1:1234", []string{"203.0.113.7:4711"}, nil, "203.0.113.7"},
 		{"an IPv6 port", "10.0.0.1:1234", []string{"[2001:db8::7]:4711"}, nil, "2001:db8::7"},
 		{"brackets", "10.0.0.1:1234", []string{"[2001:db8::7]"}, nil, "2001:db8::7"},
+		{"half of the brackets", "10.0.0.1:1234", []string{"[2001:db8::7"}, nil, "10.0.0.1"},
+		{"too many brackets", "10.0.0.1:1234", []string{"[[2001:db8::7]]"}, nil, "10.0.0.1"},
+		{"a zone and a port", "10.0.0.1:1234", []string{"[fe80::1%eth0]:4711"}, nil, "fe80::1"},
+		{"a port that is none", "10.0.0.1:1234", []string{"203.0.113.7:http"}, nil, "10.0.0.1"},
 		{"IPv4 as IPv6", "10.0.0.1:1234", []string{"::ffff:203.0.113.7"}, nil, "203.0.113.7"},
 		{"a zone", "10.0.0.1:1234", []string{"fe80::1%eth0"}, nil, "fe80::1"},
 

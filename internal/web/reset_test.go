@@ -503,3 +503,31 @@ func TestResetIsAnsweredWhileMailIsDown(t *testing.T) {
 		}
 	})
 }
+
+// Somebody may have come by WeChat under an address that was not theirs; its owner takes the account by a reset.
+func TestResetByAnUnverifiedAddressUnlinksStrangers(t *testing.T) {
+	t.Parallel()
+	apitest.Each(t, apitest.Options{Dev: true}, func(t *testing.T, s *apitest.Server) {
+		for _, test := range []struct {
+			name, address string
+			verified      bool
+		}{
+			{"unverified", "victim@example.com", false}, {"verified", "owner@example.com", true},
+		} {
+			body := object{"uid": "uid_" + test.name, "username": test.name + "_user", "email": test.address}
+			a := s.Post("/sign_in_with/wechat", body)
+			want(t, a, http.StatusOK)
+			if test.verified {
+				want(t, s.Post("/user/email/verify", object{"code": s.Mail(test.address).Code}, apitest.Bearing(a.Token())), http.StatusOK)
+			}
+			want(t, s.Post("/reset_password", object{"email": test.address}), http.StatusNoContent)
+			code := s.Mail(test.address).Code
+			want(t, s.Put("/reset_password", object{"email": test.address, "code": code, "password": newPassword, "password_confirmation": newPassword}), http.StatusNoContent)
+			again := s.Post("/sign_in_with/wechat", object{"uid": "uid_" + test.name})
+			want(t, again, http.StatusOK)
+			if same := again.ID() == a.ID(); same != test.verified {
+				t.Errorf("%s: WeChat leads to the same user: %v, want %v", test.name, same, test.verified)
+			}
+		}
+	})
+}

@@ -13,6 +13,7 @@ import (
 	"github.com/ideaegg/latchkey"
 	"github.com/ideaegg/latchkey/internal/apitest"
 	"github.com/ideaegg/latchkey/internal/web/apidoc"
+	"github.com/ideaegg/latchkey/internal/wechattest"
 )
 
 // Every route is in the OpenAPI document, and every operation there is a route.
@@ -170,14 +171,16 @@ func TestEveryAnswerHasTheCommonHeaders(t *testing.T) {
 
 func TestHeadIsAnsweredAsGetIs(t *testing.T) {
 	t.Parallel()
-	s := apitest.OnSQLite(t, apitest.Options{Dev: true})
-	token := apitest.Bearing(signUp(t, s, "john_smith").Token())
+	weChat := wechattest.NewServer(t, wechattest.Config{})
+	weChat.AddApp(wechattest.App{Kind: wechattest.MiniProgram})
+	s := apitest.OnSQLite(t, apitest.Options{Dev: true, ServerKeys: []string{"server-key"}, WeChat: weChat})
+	token, key := apitest.Bearing(signUp(t, s, "john_smith").Token()), "Latchkey-Server-Key: server-key"
 	for _, route := range s.Web.Routes() {
 		if route[0] != http.MethodGet {
 			continue
 		}
 		path := pathOf(route[1])
-		get, head := s.Get(path, token), s.Do(http.MethodHead, path, nil, token)
+		get, head := s.Get(path, token, key), s.Do(http.MethodHead, path, nil, token, key)
 		if head.Status != http.StatusOK || head.Status != get.Status || len(head.Body) != 0 {
 			t.Errorf("%s: got %d with %d bytes, want %d with none", path, head.Status, len(head.Body), get.Status)
 		}

@@ -35,6 +35,9 @@ func (s *Server) table() []route {
 		{http.MethodPost, "/sign_up", optionalAuth, s.signUp},
 		{http.MethodPost, "/sign_in", open, s.signIn},
 		{http.MethodPost, "/sign_in_with/{provider}", optionalAuth, s.signInWith},
+		{http.MethodGet, authorizePath, hosted, s.authorize},
+		{http.MethodGet, callbackPath, hosted, s.callback},
+		{http.MethodPost, "/sign_in_with/code", optionalAuth, s.signInWithCode},
 		{http.MethodPost, "/sign_up_temporarily", open, s.signUpTemporarily},
 		{http.MethodPost, "/sign_up_temporarily`", open, s.signUpTemporarily}, // the seed's example, word for word
 		{http.MethodPost, "/reset_password", open, s.requestReset},
@@ -56,6 +59,7 @@ func (s *Server) table() []route {
 		{http.MethodDelete, "/user/sessions", requiredAuth, s.deleteOtherSessions},
 		{http.MethodDelete, "/user/sessions/{id}", requiredAuth, s.deleteSession},
 
+		{http.MethodGet, "/wechat/access_token", open, s.appToken},
 		{anyMethod, verifyPath, forProxies, s.verify},
 		{anyMethod, verifyPath + "/{original...}", forProxies, s.verify},
 	}

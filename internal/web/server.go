@@ -35,6 +35,10 @@ type Config struct {
 	AppURL            string // of the link back to the app, of a scheme that is safe to follow; empty: there is no link
 	Logo              Logo   // empty: the app's name is shown
 	PasswordMinLength int    // as the Service has it; for the text of the rules
+	// LimitsOff lets an address sign up, fail and ask as often as it likes. For load tests only.
+	LimitsOff bool
+	// ProxyHint has it said once in the log if there seems to be a proxy that TrustedProxies, which is empty, lacks.
+	ProxyHint bool
 	// DevInbox lists the messages of the dev inbox; nil: there is none.
 	DevInbox func() []DevMessage
 	// Registry takes the metrics; nil: there are none.
@@ -48,6 +52,8 @@ type Server struct {
 	routes     routes
 	entry      step
 	observer   *observer
+	limits     *limits             // nil: none
+	proxyHint  *proxyHint          // nil: nobody to tell
 	serverKeys [][sha256.Size]byte // hashed, so that comparing tells nothing about lengths
 
 	// Of the hosted pages.
@@ -82,6 +88,15 @@ func New(cfg Config) (*Server, error) {
 	s.site = ui.Site{
 		AppName: cmp.Or(cfg.AppName, "Latchkey"), AppURL: template.URL(cfg.AppURL),
 		HasLogo: len(cfg.Logo.Content) > 0, PasswordMinLength: cfg.PasswordMinLength,
+	}
+	if !cfg.LimitsOff {
+		s.limits = newLimits(cfg.Now)
+	}
+	if cfg.ProxyHint && len(cfg.TrustedProxies) == 0 {
+		s.proxyHint = &proxyHint{now: cfg.Now, warn: func(proxy netip.Addr) {
+			cfg.Logger.Warn("many users share one private address: is it a proxy that --trusted-proxies should name? They share its limits",
+				"address", proxy.String())
+		}}
 	}
 	for _, key := range cfg.ServerKeys {
 		s.serverKeys = append(s.serverKeys, sha256.Sum256([]byte(key)))

@@ -58,20 +58,30 @@ func (a *Adapter) PhoneNumber(ctx context.Context, appID, openID string, code au
 	return number.E164(), nil
 }
 
+// PageURL implements auth.WeChat. Official accounts ask the person, so that there is a unionid.
+func (a *Adapter) PageURL(p auth.WeChatPage) (string, error) {
+	app := a.apps[p.AppID]
+	page := wechat.Page{RedirectURL: p.BackTo, State: p.State}
+	if app.Kind == wechat.OfficialAccount {
+		page.Scope = wechat.ScopeUserInfo
+	}
+	return a.client.PageURL(app, page)
+}
+
 // translate says which error of the rules an error of package wechat is. Its text, which holds no secret, stays for the
-// operator's log.
+// operator's log. Other errors, of where app tokens come from, are of the rules already.
 func translate(err error) error {
 	var e *wechat.Error
 	switch {
-	case err == nil:
-		return nil
+	case !errors.As(err, &e):
+		return err
 	case errors.Is(err, wechat.ErrInvalidCode), errors.Is(err, wechat.ErrInvalidToken):
 		return fmt.Errorf("%w: %w", auth.ErrInvalidCredentials, err)
 	case errors.Is(err, wechat.ErrBlocked):
 		return fmt.Errorf("%w: %w", auth.ErrBlocked, err)
 	case errors.Is(err, wechat.ErrSnapshotUser):
 		return fmt.Errorf("%w: %w", auth.ErrSnapshotUser, err)
-	case errors.Is(err, wechat.ErrBusy) && errors.As(err, &e):
+	case errors.Is(err, wechat.ErrBusy):
 		return &auth.UpstreamBusyError{RetryAfter: e.RetryAfter, Cause: err}
 	case errors.Is(err, wechat.ErrUnavailable):
 		return &auth.UpstreamBusyError{Cause: err}

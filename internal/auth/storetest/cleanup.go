@@ -15,6 +15,7 @@ func testCleanUp(t *testing.T, db Database) {
 	testUnusedGuests(t, f)
 	testHeldNames(t, f)
 	testOldMail(t, f)
+	testOldGuesses(t, f)
 
 	t.Run("all kinds are counted together, and when nothing is due nothing happens", func(t *testing.T) {
 		guest := f.newGuest()
@@ -26,16 +27,19 @@ func testCleanUp(t *testing.T, db Database) {
 		held := f.newUser()
 		must(t, "DeleteUser", f.DeleteUser(t.Context(), f.create(t, held).ID, held.PasswordHash, noon))
 		f.queue(t, f.message(auth.MailResetPassword, 0, n.Email.Key))
+		f.fail(t, f.lane(), 2, noon)
+		asked := f.message(auth.MailResetPassword, 0, f.email().Key)
+		must(t, "QueueLimited", f.QueueLimited(t.Context(), asked, f.lane().Key, auth.MailLimit{Burst: 3, Interval: time.Hour}))
 		before := f.stateOf(t, user.ID)
 		f.expectCleanUp(t, auth.Due{}, 0)
 		f.expectState(t, before)
 
-		everything := auth.Due{Now: distant, GuestsBefore: distant, DeletedBefore: distant, FailedMailBefore: distant}
+		everything := auth.Due{Now: distant, GuestsBefore: distant, DeletedBefore: distant, FailedMailBefore: distant, GuessesBefore: distant}
 		for {
 			got, err := f.CleanUp(t.Context(), everything, 1)
 			must(t, "CleanUp", err)
-			if got > 6 {
-				t.Errorf("CleanUp deleted %d rows, want at most one of each of six kinds", got)
+			if got > 8 {
+				t.Errorf("CleanUp deleted %d rows, want at most one of each of eight kinds", got)
 			}
 			if got == 0 {
 				break
@@ -56,6 +60,35 @@ func (f fixture) expectCleanUp(t *testing.T, due auth.Due, want int) {
 	if got != want {
 		t.Errorf("CleanUp deleted %d rows, want %d", got, want)
 	}
+}
+
+func testOldGuesses(t *testing.T, f fixture) {
+	t.Run("failures that nobody goes on with are forgotten, but a disabled password stays disabled", func(t *testing.T) {
+		few, waiting, disabled := f.lane(), f.lane(), f.lane()
+		f.fail(t, few, 2, noon)
+		f.fail(t, waiting, 3, noon)
+		f.fail(t, disabled, 6, noon.Add(-time.Hour))
+		f.expectCleanUp(t, auth.Due{GuessesBefore: noon.Add(-time.Microsecond)}, 0)
+		expectWait(t, "CheckLane", f.CheckLane(t.Context(), waiting.Key, noon), noon.Add(30*time.Second))
+		f.expectCleanUp(t, auth.Due{GuessesBefore: noon}, 2)
+		must(t, "CheckLane", f.CheckLane(t.Context(), waiting.Key, noon))
+		expectDisabled(t, "CheckLane", f.CheckLane(t.Context(), disabled.Key, distant))
+		f.fail(t, few, 2, noon)
+		must(t, "CheckLane", f.CheckLane(t.Context(), few.Key, noon))
+		must(t, "ClearFailures", f.ClearFailures(t.Context(), few.Key, noon))
+	})
+
+	t.Run("requests for mail are forgotten once they bound nothing any more", func(t *testing.T) {
+		key, to := f.lane().Key, f.email().Key
+		limit := auth.MailLimit{Burst: 1, Interval: time.Minute}
+		must(t, "QueueLimited", f.QueueLimited(t.Context(), f.message(auth.MailResetPassword, 0, to), key, limit))
+		f.expectCleanUp(t, auth.Due{Now: noon.Add(time.Minute - time.Microsecond)}, 0)
+		must(t, "QueueLimited", f.QueueLimited(t.Context(), f.message(auth.MailResetPassword, 0, to), key, limit))
+		if got := len(f.queued(t, to)); got != 1 {
+			t.Errorf("got %d messages, want 1", got)
+		}
+		f.expectCleanUp(t, auth.Due{Now: noon.Add(time.Minute)}, 1)
+	})
 }
 
 func testExpired(t *testing.T, f fixture) {

@@ -141,6 +141,24 @@ func everyMethod(f fixture) map[string]func(context.Context) error {
 			_, err := f.UpgradeGuest(ctx, auth.GuestUpgrade{UserID: 1, Now: noon, Session: f.session(noon)})
 			return err
 		},
+		"CreateHandover": func(ctx context.Context) error { return f.CreateHandover(ctx, f.handover()) },
+		"ConsumeHandover": func(ctx context.Context) error {
+			_, err := f.ConsumeHandover(ctx, f.hash(), noon)
+			return err
+		},
+		"FindAppToken": func(ctx context.Context) error {
+			_, err := f.FindAppToken(ctx, "wx")
+			return err
+		},
+		"LeaseAppToken": func(ctx context.Context) error {
+			return f.LeaseAppToken(ctx, auth.AppTokenLease{AppID: "wx", Until: noon}, noon)
+		},
+		"StoreAppToken": func(ctx context.Context) error {
+			return f.StoreAppToken(ctx, auth.AppTokenLease{AppID: "wx", Until: noon}, auth.SealedAppToken{})
+		},
+		"ReleaseAppToken": func(ctx context.Context) error {
+			return f.ReleaseAppToken(ctx, auth.AppTokenLease{AppID: "wx", Until: noon})
+		},
 		"FindLogin": func(ctx context.Context) error {
 			_, _, err := f.FindLogin(ctx, auth.Login{Username: "x"})
 			return err
@@ -223,6 +241,20 @@ func everyMethod(f fixture) map[string]func(context.Context) error {
 		"CleanUp": func(ctx context.Context) error {
 			_, err := f.CleanUp(ctx, auth.Due{}, 1)
 			return err
+		},
+		"AppendAuditEvents": func(ctx context.Context) error {
+			return f.AppendAuditEvents(ctx, []auth.AuditEvent{f.fact(1, noon)})
+		},
+		"ListAuditEvents": func(ctx context.Context) error {
+			_, err := f.ListAuditEvents(ctx, auth.AuditFilter{Limit: 1})
+			return err
+		},
+		"CheckLane":     func(ctx context.Context) error { return f.CheckLane(ctx, f.lane().Key, noon) },
+		"CountFailure":  func(ctx context.Context) error { return f.countFailure(ctx, f.lane(), noon) },
+		"ClearFailures": func(ctx context.Context) error { return f.ClearFailures(ctx, f.lane().Key, noon) },
+		"Unlock":        func(ctx context.Context) error { return f.Unlock(ctx, 1) },
+		"QueueLimited": func(ctx context.Context) error {
+			return f.QueueLimited(ctx, f.message(auth.MailResetPassword, 0, "a@b.example"), f.lane().Key, auth.MailLimit{Burst: 1, Interval: time.Hour})
 		},
 		"Ping": func(ctx context.Context) error { return f.Ping(ctx) },
 		"LeaseMail": func(ctx context.Context) error {

@@ -25,16 +25,23 @@ import (
 // PlaceholderDomain is that of every store under test.
 const PlaceholderDomain = "ideaegg.me"
 
-// Store is what an engine is: the storage of package auth, the outbox of package mail, what commands ask for, and an end.
+// Store is what an engine is: the storage, the limits and the audit log of package auth, the outbox of package mail, what commands ask
+// for, and an end.
 type Store interface {
 	auth.Store
 	auth.Identities
+	auth.AppTokenStore
+	auth.Handovers
+	auth.AuditLog
+	auth.Limits
 	mail.Outbox
 	// CountUnusedGuests returns how many guests have no live session and were not seen for so long.
 	CountUnusedGuests(context.Context, auth.Pruning) (int64, error)
 	// PruneGuests deletes them in batches, of which it tells progress, and returns how many it deleted, also with an error.
 	// Whoever comes back meanwhile is left alone.
 	PruneGuests(ctx context.Context, p auth.Pruning, progress func(deleted int64)) (int64, error)
+	// ListAuditEvents returns the newest events that the filter chooses, oldest first.
+	ListAuditEvents(context.Context, auth.AuditFilter) ([]auth.AuditEvent, error)
 	// Close ends the store. Every later call returns auth.ErrUnavailable.
 	Close() error
 }
@@ -58,6 +65,11 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"one-time tokens", testOneTimeTokens},
 		{"e-mail addresses", testEmailAddresses},
 		{"mail", testMail},
+		{"access tokens of apps", testAppTokens},
+		{"handovers", testHandovers},
+		{"audit events", testAudit},
+		{"wrong guesses", testGuesses},
+		{"mail limits", testMailLimits},
 		{"clean-up", testCleanUp},
 		{"clean-up of guests in use", testGuestsInUse},
 		{"races", testRaces},

@@ -203,6 +203,7 @@ func TestValidatorReadsAnswersAsTheDocumentSays(t *testing.T) {
 		{"a wait that is promised", "POST /sign_in", 429, fmt.Sprintf(problem, 429, "rate_limited", fault), "Retry-After: 30", true},
 		{"a promised wait is missing", "POST /sign_in", 429, fmt.Sprintf(problem, 429, "rate_limited", fault), "", false},
 		{"a wait that is no number", "POST /sign_in", 429, fmt.Sprintf(problem, 429, "rate_limited", fault), "Retry-After: soon", false},
+		{"a limit without its name", "POST /sign_in", 429, fmt.Sprintf(problem, 429, "rate_limited", fault), "RateLimit-Policy: q=30", false},
 		{"the server's being well", "GET /healthz", 200, `{"status":"ok"}`, "", true},
 		{"another word for it", "GET /healthz", 200, `{"status":"fine"}`, "", false},
 		{"a page", "GET /docs", 200, "<!doctype html>", "Content-Type: text/html; charset=utf-8", true},
@@ -216,6 +217,8 @@ func TestValidatorReadsAnswersAsTheDocumentSays(t *testing.T) {
 				"X-Request-Id":           {"R"},
 				"Www-Authenticate":       {"Bearer"},
 				"Content-Language":       {"en"},
+				"Ratelimit-Policy":       {`"sign-in-address";q=30;w=60`},
+				"Ratelimit":              {`"sign-in-address";r=0;t=2`},
 			}
 			if test.status >= 400 {
 				header.Set("Content-Type", problemType)

@@ -65,6 +65,8 @@ func views(l auth.Language) map[string]view {
 		"dead_link_reset":      ui.DeadLink{Page: plain, Kind: ui.LinkReset},
 		"dead_link_verify":     ui.DeadLink{Page: dressed, Kind: ui.LinkVerify},
 		"dead_link_undo":       ui.DeadLink{Page: plain, Kind: ui.LinkUndo},
+		"bad_sign_in":          ui.BadSignIn{Page: last, Faults: []string{"redirect_to is not supported.", "App id is required."}},
+		"bad_sign_in_over":     ui.BadSignIn{Page: last, Over: true},
 		"dead_link_taken":      ui.DeadLink{Page: plain, Kind: ui.LinkVerify, Taken: true},
 	}
 	for _, code := range []latchkey.Code{
