@@ -157,3 +157,28 @@ func TestVerifyDoesNotWaitForABody(t *testing.T) {
 		})
 	}
 }
+
+// What is kept of a user is kept until something about them changes, whichever session changes it.
+func TestAnswerThatIsKeptChangesWithTheUser(t *testing.T) {
+	t.Parallel()
+	apitest.Each(t, apitest.Options{}, func(t *testing.T, s *apitest.Server) {
+		token := signUp(t, s, "john_smith").Token()
+		other := signIn(t, s, "john_smith")
+		s.Remember(token)
+		s.Remember(other)
+		for _, name := range []string{"John", "约翰", "John Smith"} {
+			want(t, s.Put("/user", object{"fullname": name}, apitest.Bearing(other)), http.StatusOK)
+			for range 3 { // from the database, then from memory
+				for _, token := range []string{token, other} {
+					a := wantAlive(t, s, token)
+					if got := a.Text("fullname"); got != name {
+						t.Errorf("got %q, want %q", got, name)
+					}
+					if got, want := a.Header.Get("Content-Length"), strconv.Itoa(len(a.Body)); got != want {
+						t.Errorf("got Content-Length %s, want %s", got, want)
+					}
+				}
+			}
+		}
+	})
+}
