@@ -326,8 +326,9 @@ func (f *filling) current(token string) auth.Current {
 	c, err := f.service.Authenticate(f.t.Context(), auth.SessionToken(token))
 	if err != nil {
 		f.t.Error(err)
+		return auth.Current{}
 	}
-	return c
+	return *c
 }
 
 // crowd makes guests, many at once, because each waits for the disk.

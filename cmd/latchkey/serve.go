@@ -8,11 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 	"time"
-
-	"golang.org/x/term"
 
 	"github.com/ideaegg/latchkey/internal/auth"
 	"github.com/ideaegg/latchkey/internal/breach"
@@ -41,7 +38,9 @@ func (c serveCommand) Run(w world) error {
 
 // serve wires everything together, serves, and drains when ctx ends.
 func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (err error) {
-	logger := newLogger(cfg, stderr)
+	log := newLogger(cfg, stderr)
+	defer log.lines.close() // also when this panics
+	logger := log.Logger
 	if err := checkTemplates(cfg); err != nil {
 		return err
 	}
@@ -163,6 +162,7 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 	if _, err := fmt.Fprintln(stdout, startLine(cfg, listener.Addr())); err != nil {
 		return fmt.Errorf("print start line: %w", err)
 	}
+	defer tuneMemory()()
 	return serveHTTP(ctx, newHTTPServer(handler, logger), listener)
 }
 
@@ -222,18 +222,6 @@ func startLine(cfg config.Settings, listening net.Addr) string {
 		mode = "DEVELOPMENT MODE: mail is shown at " + cfg.PublicURL + "/dev/mail, common passwords are accepted, any WeChat uid is believed"
 	}
 	return fmt.Sprintf("latchkey %s serves %s%s%s | database %s | %s", version(), cfg.PublicURL, cfg.BasePath, at, cfg.Database.Redacted(), mode)
-}
-
-func newLogger(cfg config.Settings, w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: cfg.LogLevel}
-	asText := cfg.LogFormat == config.LogText
-	if f, ok := w.(*os.File); ok && cfg.LogFormat == config.LogAuto {
-		asText = term.IsTerminal(int(f.Fd()))
-	}
-	if asText {
-		return slog.New(slog.NewTextHandler(w, options))
-	}
-	return slog.New(slog.NewJSONHandler(w, options))
 }
 
 // commonPassword is the list of passwords that everybody uses; development does without, so that the examples of the

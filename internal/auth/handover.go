@@ -186,7 +186,7 @@ func isVerifier(s string) bool {
 		return false
 	}
 	for i := range len(s) {
-		if c := s[i]; base62Digit(c) < 0 && c != '-' && c != '.' && c != '_' && c != '~' {
+		if c := s[i]; !isBase62(c) && c != '-' && c != '.' && c != '_' && c != '~' {
 			return false
 		}
 	}

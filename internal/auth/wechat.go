@@ -233,7 +233,7 @@ func isOpenID(s string) bool {
 		return false
 	}
 	for i := range len(s) {
-		if c := s[i]; base62Digit(c) < 0 && c != '_' && c != '-' {
+		if c := s[i]; !isBase62(c) && c != '_' && c != '-' {
 			return false
 		}
 	}

@@ -134,12 +134,12 @@ func (c *call) seeOther(name string) error {
 
 // trouble answers with the page for an error.
 func (c *call) trouble(a answer) {
-	view := ui.Trouble{Page: c.lastView(), Code: a.code, RequestID: c.id} // what was posted would be lost
+	view := ui.Trouble{Page: c.lastView(), Code: a.code, RequestID: c.id()} // what was posted would be lost
 	if a.retryAfter > retrySoon {
 		view.RetryAfter = a.retryAfter.Round(time.Second)
 	}
 	if err := c.show(a.status, view); err != nil {
-		c.server.cfg.Logger.Error("page of an error", "request_id", c.id, "error", err)
+		c.server.cfg.Logger.Error("page of an error", "request_id", c.id(), "error", err)
 		c.problem(a)
 	}
 }

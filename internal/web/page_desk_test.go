@@ -144,7 +144,7 @@ func (d *desk) current(token auth.SessionToken) auth.Current {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	return current
+	return *current
 }
 
 // letters takes what waits in the outbox.

@@ -80,6 +80,7 @@ func TestDocumentCoversTheseOperations(t *testing.T) {
 		"GET /user/sessions":            "listSessions",
 		"DELETE /user/sessions":         "revokeOtherSessions",
 		"DELETE /user/sessions/{id}":    "revokeSession",
+		"GET /verify":                   "verifyToken",
 		"GET /wechat/access_token":      "getWeChatAccessToken",
 		"GET /healthz":                  "getHealth",
 		"GET /readyz":                   "getReadiness",
