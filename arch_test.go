@@ -65,6 +65,7 @@ var placements = []placement{
 	// Adapters. They meet in cmd/latchkey and nowhere else.
 	{folder: "internal/sqlstore/...", module: []string{"internal/auth", "internal/sqlstore/..."}, outside: anything},
 	{folder: "internal/mail/...", module: []string{"internal/auth", "internal/mail/..."}, outside: anything},
+	{folder: "internal/breach"},
 	{folder: "internal/wechatapi", module: []string{"internal/auth", "wechat"}},
 	{
 		folder:  "internal/web/...",

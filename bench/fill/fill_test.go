@@ -40,9 +40,9 @@ func TestFilledUsersAreLikeAnyOther(t *testing.T) {
 		}
 		defer func() { _ = hasher.Close() }()
 		service, err := auth.New(auth.Config{
-			Store: store, Cache: auth.NewSessionCache(), Hasher: hasher, Mailer: noMail{}, Now: time.Now,
+			Store: store, Identities: store, Codes: store, SignUps: store, Limits: store, AuditLog: store, Cache: auth.NewSessionCache(), Hasher: hasher, Mailer: noMail{}, Now: time.Now,
 			PublicURL: "https://accounts.example.com", PlaceholderDomain: dbtest.PlaceholderDomain, PasswordMinLength: 8,
-			SessionIdle: 90 * 24 * time.Hour, GuestIdle: 30 * 24 * time.Hour,
+			SessionIdle: 90 * 24 * time.Hour, GuestIdle: 30 * 24 * time.Hour, AuditKeep: time.Hour,
 		})
 		if err != nil {
 			t.Fatal(err)

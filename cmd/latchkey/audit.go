@@ -19,7 +19,7 @@ import (
 
 type auditCommand struct {
 	config.DatabaseOnly
-	User    string `name:"user" placeholder:"LOGIN|ID" help:"Events about one user: username, e-mail address, or id, also of a deleted user. Digits alone are an id. Example: --user=john@example.com"`
+	User    string `name:"user" placeholder:"LOGIN" help:"Events about one user: username, e-mail address or id:N, also of a deleted user. Example: --user=john@example.com"`
 	Kind    string `name:"kind" placeholder:"KIND" help:"Events of one kind. Example: --kind=password_reset"`
 	Outcome string `name:"outcome" placeholder:"ok|refused" help:"Only what succeeded, or only what was refused. Example: --outcome=refused"`
 	Address string `name:"address" placeholder:"IP|CIDR" help:"Events from an address or a network. Example: --address=192.0.2.0/24"`
@@ -102,14 +102,14 @@ func (c auditCommand) userID(w world, store *sqlstore.Store) (auth.UserID, error
 	if c.User == "" {
 		return 0, nil
 	}
-	if id, err := strconv.ParseInt(c.User, 10, 64); err == nil && id > 0 {
-		return auth.UserID(id), nil
+	if id, ok, err := parseUserID(c.User); ok && err == nil {
+		return id, nil // of a user who may be deleted
 	}
-	login, err := parseLogin(c.User)
+	find, err := parseUser(c.User)
 	if err != nil {
 		return 0, fmt.Errorf("--user: %w", err)
 	}
-	user, err := findUser(w.ctx, store, login, c.User)
+	user, err := find(w.ctx, store)
 	if err != nil {
 		return 0, fmt.Errorf("--user: %w", err)
 	}

@@ -256,7 +256,7 @@ func fill(t *testing.T, cfg sqlstore.Config, n int) *people {
 		t.Fatal(err)
 	}
 	s, err := auth.New(auth.Config{
-		Store: store, Identities: store, Limits: store, AuditLog: store, Cache: cache, Hasher: hasher, Mailer: mail.NewWaker(), Logger: cfg.Logger, Now: time.Now,
+		Store: store, Identities: store, Codes: store, SignUps: store, Limits: store, AuditLog: store, Cache: cache, Hasher: hasher, Mailer: mail.NewWaker(), Logger: cfg.Logger, Now: time.Now,
 		PublicURL: publicURL, PlaceholderDomain: dbtest.PlaceholderDomain, PasswordMinLength: 8,
 		SessionIdle: 90 * 24 * time.Hour, GuestIdle: 30 * 24 * time.Hour, AuditKeep: time.Hour, BelieveBareUID: true,
 	})
@@ -278,6 +278,7 @@ func fill(t *testing.T, cfg sqlstore.Config, n int) *people {
 	f.weChat(weChat)
 	f.deleted(deleted)
 	f.resets(20)
+	f.signUps(3)
 	for range last {
 		f.people.ended = append(f.people.ended, f.must(s.SignUpGuest(t.Context(), fillOrigin)).token)
 	}
@@ -325,8 +326,9 @@ func (f *filling) current(token string) auth.Current {
 	c, err := f.service.Authenticate(f.t.Context(), auth.SessionToken(token))
 	if err != nil {
 		f.t.Error(err)
+		return auth.Current{}
 	}
-	return c
+	return *c
 }
 
 // crowd makes guests, many at once, because each waits for the disk.
@@ -437,11 +439,24 @@ func (f *filling) resets(n int) {
 	f.people.queued = n - len(messages)
 }
 
+// signUps asks for sign-ups that nobody has confirmed.
+func (f *filling) signUps(n int) {
+	for i := range n {
+		in := newUser(fmt.Sprintf("pending_%d", i))
+		if err := f.service.RequestSignUp(f.t.Context(), auth.SignUp{
+			Username: in["username"], Email: in["email"], Password: in["password"], PasswordConfirmation: in["password_confirmation"],
+		}, fillOrigin); err != nil {
+			f.t.Error(err)
+		}
+	}
+	f.people.queued += n
+}
+
 // tables returns all rows of all tables that are copied, in the order of their keys.
 func tables(t *testing.T, cfg sqlstore.Config) map[string][]string {
 	t.Helper()
 	all := make(map[string][]string)
-	for _, name := range []string{"users", "identities", "sessions", "outbox", "one_time_tokens", "guest_keys", "guess_failures", "audit_events"} {
+	for _, name := range []string{"users", "identities", "sessions", "outbox", "one_time_tokens", "guest_keys", "sign_ups", "guess_failures", "audit_events"} {
 		sql := "SELECT * FROM " + name + " ORDER BY 1"
 		if cfg.PostgresURL != "" {
 			all[name] = rowsOfPostgres(t, cfg.PostgresURL, sql)

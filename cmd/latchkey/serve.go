@@ -8,13 +8,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 
-	"golang.org/x/term"
-
 	"github.com/ideaegg/latchkey/internal/auth"
+	"github.com/ideaegg/latchkey/internal/breach"
 	"github.com/ideaegg/latchkey/internal/config"
 	"github.com/ideaegg/latchkey/internal/mail"
 	"github.com/ideaegg/latchkey/internal/passhash"
@@ -40,7 +38,9 @@ func (c serveCommand) Run(w world) error {
 
 // serve wires everything together, serves, and drains when ctx ends.
 func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (err error) {
-	logger := newLogger(cfg, stderr)
+	log := newLogger(cfg, stderr)
+	defer log.lines.close() // also when this panics
+	logger := log.Logger
 	if err := checkTemplates(cfg); err != nil {
 		return err
 	}
@@ -58,6 +58,11 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 	db := storeConfig(cfg.Database)
 	db.PlaceholderDomain, db.ListenURL, db.KeepSchema = cfg.PlaceholderEmailDomain, cfg.DatabaseListen.Reveal(), cfg.MigrateOff
 	db.Cache, db.Logger = cache, logger
+	if cfg.MigrateOff { // a new file would be an older schema, and be left behind
+		if err := mustExist(cfg.Database); err != nil {
+			return fmt.Errorf("--database: %w; without --migrate=off it is made", err)
+		}
+	}
 	store, err := openStore(ctx, db)
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -84,9 +89,10 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 	defer appTokens.Wait() // before the store is closed
 	waker := mail.NewWaker()
 	service, err := auth.New(auth.Config{
-		Store: store, Identities: store, Limits: store, AuditLog: store, Cache: cache, Hasher: hasher, Mailer: waker, WeChat: weChat, AppTokens: appTokens, Handovers: store, Logger: logger, Now: time.Now,
+		Store: store, Identities: store, Codes: store, SignUps: store, Limits: store, AuditLog: store, Cache: cache, Hasher: hasher, Mailer: waker, WeChat: weChat, AppTokens: appTokens, Handovers: store, Logger: logger, Now: time.Now,
 		PublicURL:         cfg.PublicURL,
 		PlaceholderDomain: cfg.PlaceholderEmailDomain,
+		AppName:           cfg.AppName,
 		PasswordMinLength: cfg.PasswordMinLength,
 		CommonPassword:    commonPassword(cfg),
 		SessionIdle:       cfg.SessionIdle,
@@ -94,6 +100,8 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 		GuestIdle:         cfg.GuestIdle,
 		AuditKeep:         cfg.AuditKeep,
 		NotifyNewDevice:   cfg.NotifyNewDevice,
+		VerifyFirst:       cfg.VerifyFirst,
+		Breaches:          breaches(cfg),
 		WeChatApps:        weChatApps(cfg),
 		LimitsOff:         cfg.RateLimitsOff,
 		WeChatRedirects:   cfg.WeChatRedirects,
@@ -154,6 +162,7 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 	if _, err := fmt.Fprintln(stdout, startLine(cfg, listener.Addr())); err != nil {
 		return fmt.Errorf("print start line: %w", err)
 	}
+	defer tuneMemory()()
 	return serveHTTP(ctx, newHTTPServer(handler, logger), listener)
 }
 
@@ -215,18 +224,6 @@ func startLine(cfg config.Settings, listening net.Addr) string {
 	return fmt.Sprintf("latchkey %s serves %s%s%s | database %s | %s", version(), cfg.PublicURL, cfg.BasePath, at, cfg.Database.Redacted(), mode)
 }
 
-func newLogger(cfg config.Settings, w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: cfg.LogLevel}
-	asText := cfg.LogFormat == config.LogText
-	if f, ok := w.(*os.File); ok && cfg.LogFormat == config.LogAuto {
-		asText = term.IsTerminal(int(f.Fd()))
-	}
-	if asText {
-		return slog.New(slog.NewTextHandler(w, options))
-	}
-	return slog.New(slog.NewJSONHandler(w, options))
-}
-
 // commonPassword is the list of passwords that everybody uses; development does without, so that the examples of the
 // documentation work.
 func commonPassword(cfg config.Settings) func(string) bool {
@@ -234,6 +231,14 @@ func commonPassword(cfg config.Settings) func(string) bool {
 		return nil
 	}
 	return passlist.Contains
+}
+
+// breaches is where new passwords are looked up, nil if they are not.
+func breaches(cfg config.Settings) auth.Breaches {
+	if !cfg.LookUpBreaches {
+		return nil
+	}
+	return breach.New(breach.Config{})
 }
 
 func reveal(secrets []config.Secret) []string {

@@ -59,6 +59,30 @@ func TestSIGTERMLetsRequestsUnderWayFinish(t *testing.T) {
 	})
 }
 
+// The log is written some milliseconds after its lines; at the end nothing waits.
+func TestSIGTERMLosesNoLineOfTheLog(t *testing.T) {
+	t.Parallel()
+	p := develop(t, dbtest.SQLite(t))
+	const requests = 500
+	var ids []string
+	for range requests {
+		a, err := p.do(http.MethodGet, "/healthz", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, a.header.Get("X-Request-Id"))
+	}
+	if code, _ := p.terminate(); code != 0 {
+		t.Errorf("got exit code %d, want 0", code)
+	}
+	log := p.stderr.String()
+	for i, id := range ids {
+		if strings.Count(log, `"request_id":"`+id+`"`) != 1 {
+			t.Errorf("request %d of %d has not one line in the log", i+1, requests)
+		}
+	}
+}
+
 func TestSIGTERMWaitsNoLongerThanTheDrainTime(t *testing.T) {
 	t.Parallel()
 	p := develop(t, dbtest.SQLite(t))

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ideaegg/latchkey/internal/auth"
@@ -14,14 +16,14 @@ import (
 type userCommand struct {
 	Disable disableCommand `cmd:"" help:"Keep a user out: no sign-in, and every session is refused at once. Example: latchkey user disable john@example.com"`
 	Enable  enableCommand  `cmd:"" help:"Let a disabled user in again. Example: latchkey user enable john_smith"`
-	Merge   mergeCommand   `cmd:"" help:"Make two users of one person one: the ways in of FROM become those of INTO, and FROM is deleted with its profile and sessions. Example: latchkey user merge 9f86d081 john_smith"`
+	Merge   mergeCommand   `cmd:"" help:"Make two users of one person one: the ways in of FROM become those of INTO, and FROM is deleted with its profile and sessions. Example: latchkey user merge id:17 john_smith"`
 	Unlock  unlockCommand  `cmd:"" help:"Forget the wrong passwords that were tried at a user, and the waits that they began. Example: latchkey user unlock john_smith"`
 }
 
 // userFlags name one user in a database.
 type userFlags struct {
 	config.DatabaseOnly
-	Login string `arg:"" help:"Username or e-mail address."`
+	Login string `arg:"" help:"Username, e-mail address or id:N."`
 }
 
 type disableCommand struct{ userFlags }
@@ -59,7 +61,7 @@ func (f userFlags) change(w world, done string, kind auth.AuditKind, do func(*sq
 	if err != nil {
 		return err
 	}
-	login, err := parseLogin(f.Login)
+	find, err := parseUser(f.Login)
 	if err != nil {
 		return err
 	}
@@ -68,7 +70,7 @@ func (f userFlags) change(w world, done string, kind auth.AuditKind, do func(*sq
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	user, err := findUser(w.ctx, store, login, f.Login)
+	user, err := find(w.ctx, store)
 	if err != nil {
 		return err
 	}
@@ -84,8 +86,8 @@ func (f userFlags) change(w world, done string, kind auth.AuditKind, do func(*sq
 
 type mergeCommand struct {
 	config.DatabaseOnly
-	From string `arg:"" help:"Username or e-mail address of the user who is deleted."`
-	Into string `arg:"" help:"Username or e-mail address of the user who stays, unchanged but for the new ways in."`
+	From string `arg:"" help:"Username, e-mail address or id:N of the user who is deleted."`
+	Into string `arg:"" help:"Username, e-mail address or id:N of the user who stays, unchanged but for the new ways in."`
 }
 
 // Run merges the users.
@@ -94,11 +96,11 @@ func (c mergeCommand) Run(w world) (err error) {
 	if err != nil {
 		return err
 	}
-	fromLogin, err := parseLogin(c.From)
+	findFrom, err := parseUser(c.From)
 	if err != nil {
 		return err
 	}
-	intoLogin, err := parseLogin(c.Into)
+	findInto, err := parseUser(c.Into)
 	if err != nil {
 		return err
 	}
@@ -107,11 +109,11 @@ func (c mergeCommand) Run(w world) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	from, err := findUser(w.ctx, store, fromLogin, c.From)
+	from, err := findFrom(w.ctx, store)
 	if err != nil {
 		return err
 	}
-	into, err := findUser(w.ctx, store, intoLogin, c.Into)
+	into, err := findInto(w.ctx, store)
 	if err != nil {
 		return err
 	}
@@ -121,7 +123,7 @@ func (c mergeCommand) Run(w world) (err error) {
 	now := time.Now().UTC()
 	switch err := store.MergeUsers(w.ctx, from.ID, into.ID, now); {
 	case errors.Is(err, auth.ErrHasIdentity):
-		return errors.New("both users have a WeChat account in the same app; unlink one of them first (DELETE /user/identities/{id})")
+		return errors.New("both users have a WeChat account in the same app; one of them has to unlink it first (DELETE /user/identities/{id}), after setting a password if that is the only way in")
 	case errors.Is(err, auth.ErrChanged):
 		return errors.New("one of the users is disabled, or the user who is to stay is a guest; nothing was changed")
 	case err != nil:
@@ -135,25 +137,51 @@ func (c mergeCommand) Run(w world) (err error) {
 	return err
 }
 
-// parseLogin reads a username or an e-mail address.
-func parseLogin(typed string) (auth.Login, error) {
-	login, err := auth.ParseLogin(typed, noPlaceholderDomain)
-	if err != nil {
-		return auth.Login{}, fmt.Errorf("%q is no username and no e-mail address", typed)
+// userFinder finds a user who was named.
+type userFinder func(context.Context, *sqlstore.Store) (auth.User, error)
+
+// parseUser reads how people name a user: id:N, which no username can be, an e-mail address or a username.
+func parseUser(typed string) (userFinder, error) {
+	var find func(context.Context, *sqlstore.Store) (auth.User, auth.PasswordHash, error)
+	switch id, ok, err := parseUserID(typed); {
+	case err != nil:
+		return nil, err
+	case ok:
+		find = func(ctx context.Context, s *sqlstore.Store) (auth.User, auth.PasswordHash, error) {
+			return s.FindUser(ctx, id)
+		}
+	default:
+		login, err := auth.ParseLogin(typed, noPlaceholderDomain)
+		if err != nil {
+			return nil, fmt.Errorf("%q is no username, no e-mail address and no id:N", typed)
+		}
+		find = func(ctx context.Context, s *sqlstore.Store) (auth.User, auth.PasswordHash, error) {
+			return s.FindLogin(ctx, login)
+		}
 	}
-	return login, nil
+	return func(ctx context.Context, s *sqlstore.Store) (auth.User, error) {
+		user, _, err := find(ctx, s)
+		switch {
+		case errors.Is(err, auth.ErrNotFound):
+			return auth.User{}, fmt.Errorf("there is no user %q", typed)
+		case err != nil:
+			return auth.User{}, fmt.Errorf("find user: %w", err)
+		}
+		return user, nil
+	}, nil
 }
 
-// findUser finds the user that was typed.
-func findUser(ctx context.Context, store *sqlstore.Store, login auth.Login, typed string) (auth.User, error) {
-	user, _, err := store.FindLogin(ctx, login)
-	switch {
-	case errors.Is(err, auth.ErrNotFound):
-		return auth.User{}, fmt.Errorf("there is no user %q", typed)
-	case err != nil:
-		return auth.User{}, fmt.Errorf("find user: %w", err)
+// parseUserID reads id:N, and says whether it is that form at all.
+func parseUserID(typed string) (id auth.UserID, ok bool, err error) {
+	digits, ok := strings.CutPrefix(typed, "id:")
+	if !ok {
+		return 0, false, nil
 	}
-	return user, nil
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n < 1 {
+		return 0, true, fmt.Errorf("%q is no id of a user, write id:17 for example", typed)
+	}
+	return auth.UserID(n), true, nil
 }
 
 // auditOperator records what a command did.

@@ -78,7 +78,8 @@ func TestMergedUsersAreOne(t *testing.T) {
 			t.Fatalf("got user %d, want %d as before", again.ID, from.ID)
 		}
 
-		stdout, stderr, code := run(t, launch{args: []string{"user", "merge", from.Username, into.Username, database(cfg)}})
+		ids := []string{fmt.Sprintf("id:%d", from.ID), fmt.Sprintf("id:%d", into.ID)} // what the log and the audit event say
+		stdout, stderr, code := run(t, launch{args: append([]string{"user", "merge", database(cfg)}, ids...)})
 		want := fmt.Sprintf("merged user %d (%s) into user %d (%s)\n", from.ID, from.Username, into.ID, into.Username)
 		if code != 0 || stdout != want || stderr != "" {
 			t.Fatalf("got exit code %d, output %q and %q, want 0, %q and nothing", code, stdout, stderr, want)
@@ -128,6 +129,26 @@ func TestUnlockedUserMayTryAgain(t *testing.T) {
 		}
 		manage(t, cfg, "unlock", in["email"], fmt.Sprintf("unlocked user %d (john_smith)\n", user.ID))
 		p.signedIn(t, "/sign_in", signIn)
+	})
+}
+
+// TestEveryUserCanBeNamed: also one whose name was reserved after they had it, and one whose name is a number.
+func TestEveryUserCanBeNamed(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, cfg sqlstore.Config) {
+		p := develop(t, cfg)
+		number := p.signedIn(t, "/sign_up", newUser("17"))
+		in := newUser("early_bird")
+		early := p.signedIn(t, "/sign_up", in)
+		if err := queryRow(t, cfg, "UPDATE users SET username = 'support' WHERE username = 'early_bird' RETURNING 1", new(int)); err != nil {
+			t.Fatal(err)
+		}
+		p.call(t, http.StatusOK, http.MethodPost, "/sign_in", members{"login": "Support", "password": in["password"]})
+		for _, login := range []string{"support", fmt.Sprintf("id:%d", early.ID)} {
+			manage(t, cfg, "disable", login, fmt.Sprintf("disabled user %d (support)\n", early.ID))
+			manage(t, cfg, "enable", login, fmt.Sprintf("enabled user %d (support)\n", early.ID))
+		}
+		manage(t, cfg, "disable", "17", fmt.Sprintf("disabled user %d (17)\n", number.ID))
 	})
 }
 

@@ -52,8 +52,10 @@ type Options struct {
 	WeChatApps      []auth.WeChatApp
 	WeChatRedirects []string
 
+	VerifyFirst       bool
 	PasswordMinLength int
 	CommonPassword    func(normalized string) bool // nil: no list
+	Breaches          auth.Breaches                // nil: none
 	SessionIdle       time.Duration
 	SessionMaxAge     time.Duration
 	GuestIdle         time.Duration
@@ -154,7 +156,7 @@ func Start(t testing.TB, db sqlstore.Config, o Options) *Server {
 	}
 	weChat, appTokens, apps := o.weChat(t, s.Store, logger)
 	s.Service, err = auth.New(auth.Config{
-		Store: store, Identities: s.Store, Limits: s.Store, AuditLog: auditLog, WeChat: weChat, AppTokens: appTokens, Handovers: s.Store, WeChatApps: apps, Cache: cache, Hasher: s.Hasher, Mailer: s.waker, Logger: logger, Now: s.Clock.Now,
+		Store: store, Identities: s.Store, Codes: s.Store, SignUps: s.Store, Limits: s.Store, AuditLog: auditLog, WeChat: weChat, AppTokens: appTokens, Handovers: s.Store, WeChatApps: apps, Cache: cache, Hasher: s.Hasher, Mailer: s.waker, Logger: logger, Now: s.Clock.Now,
 		PublicURL:         o.PublicURL,
 		PlaceholderDomain: dbtest.PlaceholderDomain,
 		PasswordMinLength: o.PasswordMinLength,
@@ -166,6 +168,8 @@ func Start(t testing.TB, db sqlstore.Config, o Options) *Server {
 		AuditKeep:         AuditKeep,
 		LimitsOff:         !o.Limits,
 		BelieveBareUID:    o.BelieveBareUID,
+		VerifyFirst:       o.VerifyFirst,
+		Breaches:          o.Breaches,
 	})
 	if err != nil {
 		t.Fatal(err)

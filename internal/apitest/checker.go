@@ -25,6 +25,7 @@ type Checker struct {
 	doc     *openapi3.T
 	router  routers.Router
 	options *openapi3filter.Options
+	verify  string // path
 }
 
 // checkers has one Checker for each base path: reading the document takes longer than most tests.
@@ -64,7 +65,7 @@ func NewChecker(basePath string) (*Checker, error) {
 	options.WithCustomSchemaErrorFunc(func(err *openapi3.SchemaError) string {
 		return "/" + strings.Join(err.JSONPointer(), "/") + ": " + err.Reason
 	})
-	return &Checker{doc: doc, router: router, options: options}, nil
+	return &Checker{doc: doc, router: router, options: options, verify: basePath + "/verify"}, nil
 }
 
 // Document returns the document that is checked against.
@@ -102,6 +103,9 @@ func (c *Checker) Check(e Exchange) error {
 	}
 	r = r.Clone(context.Background())
 	r.URL.Path, r.URL.RawPath = strings.TrimSuffix(r.URL.Path, "`"), "" // an alias: what is said of /sign_up_temporarily holds for it
+	if strings.HasPrefix(r.URL.Path+"/", c.verify+"/") {                // what is said of GET holds for every method and every path below
+		r.Method, r.URL.Path = http.MethodGet, c.verify
+	}
 	r.Body = io.NopCloser(bytes.NewReader(e.RequestBody))
 	r.ContentLength = int64(len(e.RequestBody))
 

@@ -43,6 +43,9 @@ func (l *log) String() string {
 	return l.text.String()
 }
 
+// Logged returns how often the text is in the service's log.
+func (s *Server) Logged(text string) int { return strings.Count(s.log.String(), text) }
+
 // about returns the lines that name a request.
 func (l *log) about(requestID string) string {
 	var lines []string

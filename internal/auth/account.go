@@ -57,7 +57,7 @@ func (s *Service) ChangePassword(ctx context.Context, c Current, in NewPassword,
 	password := s.checkNewPassword(&f, in.Password, in.PasswordConfirmation)
 	if len(f) == 0 {
 		email, _ := parseEmail(c.User.Email)
-		checkPasswordContext(&f, password, c.User.Username, email)
+		s.checkPasswordContext(&f, password, c.User.Username, email)
 	}
 	if err := f.err(); err != nil {
 		return SignedIn{}, err
@@ -78,20 +78,26 @@ func (s *Service) ChangePassword(ctx context.Context, c Current, in NewPassword,
 		if err != nil {
 			return err
 		}
-		hash, err := s.cfg.Hasher.Hash(ctx, client(origin), password.normalized)
+		hash, err := s.hashNewPassword(ctx, password, origin)
 		if err != nil {
-			return fmt.Errorf("hash password: %w", err)
+			return err
+		}
+		var current SessionID
+		if verified == "" {
+			current = c.Session.ID
 		}
 		now := s.cfg.Now().UTC()
 		message = notice(MailPasswordChanged, c.User, origin, now)
 		signedIn, err = s.withSession(origin, now, false, func(session Session) (User, error) {
 			return s.cfg.Store.ChangePassword(ctx, PasswordChange{
-				UserID: c.User.ID, Verified: verified, New: hash, Now: now, Session: session, Notice: message,
+				UserID: c.User.ID, Verified: verified, Current: current, New: hash, Now: now, Session: session, Notice: message,
 			})
 		})
 		return err
 	})
 	switch {
+	case errors.Is(err, ErrChanged) && verified == "": // the session ended, or somebody else set a first password
+		return SignedIn{}, ErrUnauthorized
 	case errors.Is(err, ErrChanged):
 		s.Audit(ctx, refused(AuditPasswordChanged, ReasonChanged, c.User.ID, presenceProof(verified), origin))
 		return SignedIn{}, invalid(FieldCurrentPassword, Invalid)

@@ -20,6 +20,7 @@ type AuditKind string
 // The kinds of audit events. docs/operations.md says what each of them means.
 const (
 	AuditSignUp           AuditKind = "sign_up"
+	AuditSignUpRequested  AuditKind = "sign_up_requested"
 	AuditSignIn           AuditKind = "sign_in"
 	AuditSignOut          AuditKind = "sign_out"
 	AuditGuestUpgraded    AuditKind = "guest_upgraded"
@@ -43,6 +44,7 @@ const (
 	AuditIdentityUnlinked AuditKind = "identity_unlinked"
 	AuditIdentityConflict AuditKind = "identity_conflict"
 	AuditWeChatTokenRead  AuditKind = "wechat_token_read"
+	AuditBreachUnchecked  AuditKind = "breach_unchecked"
 	AuditRateLimited      AuditKind = "rate_limited"
 	AuditLockedOut        AuditKind = "locked_out"
 	AuditUnlocked         AuditKind = "unlocked"
@@ -51,11 +53,12 @@ const (
 // AuditKinds returns every kind.
 func AuditKinds() []AuditKind {
 	return []AuditKind{
-		AuditSignUp, AuditSignIn, AuditSignOut, AuditGuestUpgraded, AuditGuestsDeleted,
+		AuditSignUp, AuditSignUpRequested, AuditSignIn, AuditSignOut, AuditGuestUpgraded, AuditGuestsDeleted,
 		AuditSessionRevoked, AuditSessionsRevoked, AuditPasswordChanged, AuditResetRequested, AuditResetMailed,
 		AuditPasswordReset, AuditVerifyRequested, AuditEmailVerified, AuditChangeRequested, AuditEmailChanged,
 		AuditEmailUndone, AuditUserDeleted, AuditUserDisabled, AuditUserEnabled, AuditUsersMerged, AuditIdentityLinked,
-		AuditIdentityUnlinked, AuditIdentityConflict, AuditWeChatTokenRead, AuditRateLimited, AuditLockedOut, AuditUnlocked,
+		AuditIdentityUnlinked, AuditIdentityConflict, AuditWeChatTokenRead, AuditBreachUnchecked,
+		AuditRateLimited, AuditLockedOut, AuditUnlocked,
 	}
 }
 
@@ -116,6 +119,7 @@ const (
 	ReasonTaken           AuditReason = "taken"             // the identity or address is somebody else's, or the user has another there
 	ReasonLastWayIn       AuditReason = "last_way_in"       // nobody could sign in any more
 	ReasonStaleSession    AuditReason = "stale_session"     // signed in too long ago for a user without a password
+	ReasonUnavailable     AuditReason = "unavailable"       // who was asked does not answer
 	ReasonTooManyGuesses  AuditReason = "too_many_guesses"  // a wait began, or the password was disabled
 	ReasonTooManyRequests AuditReason = "too_many_requests" // from one address
 	ReasonInvalidToken    AuditReason = "invalid_token"     // unknown, used up, expired or for something else

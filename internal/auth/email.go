@@ -9,10 +9,13 @@ import (
 )
 
 const (
-	maxEmail      = 254 // RFC 5321 §4.5.3.1.3 less the angle brackets
-	maxEmailLocal = 64  // RFC 5321 §4.5.3.1.1
-	maxHost       = 253
+	maxEmail = 254 // RFC 5321 §4.5.3.1.3 less the angle brackets
+	maxHost  = 253
 )
+
+// MaxEmailLocal is how many bytes may stand before the @ (RFC 5321 §4.5.3.1.1). A FieldError with this Limit is about
+// that part of the address.
+const MaxEmailLocal = 64
 
 // Email is an address that passed parseEmail.
 type Email struct {
@@ -60,10 +63,23 @@ func parseEmail(s string) (Email, FieldCode) {
 		ascii = host
 	}
 	address := local + "@" + ascii
-	if len(local) > maxEmailLocal || len(address) > maxEmail {
+	if len(local) > MaxEmailLocal || len(address) > maxEmail {
 		return Email{}, TooLong
 	}
 	return Email{Address: address, Key: strings.ToLower(address)}, "" // ASCII by now
+}
+
+// addEmail adds a fault that parseEmail found in the address, with the limit that was missed.
+func (f *faults) addEmail(code FieldCode, address string) {
+	if code != TooLong {
+		f.add(FieldEmail, code)
+		return
+	}
+	limit := maxEmail
+	if strings.IndexByte(address, '@') > MaxEmailLocal {
+		limit = MaxEmailLocal
+	}
+	f.addLimit(FieldEmail, TooLong, limit)
 }
 
 // isDotAtom says whether s is a dot-atom of RFC 5322 §3.2.3.

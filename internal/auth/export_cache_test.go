@@ -29,14 +29,14 @@ func (c *SessionCache) Find(id SessionID, now time.Time) (Current, bool) {
 	if !ok {
 		return Current{}, false
 	}
-	return e.current(), true
+	return *e.current.Load(), true
 }
 
 // BeginLoad and EndLoad stand around a look into the database.
 func (c *SessionCache) BeginLoad() int64 { return c.beginLoad() }
 
 func (c *SessionCache) EndLoad(began int64, session Session, user User) {
-	c.endLoad(began, session, user)
+	c.endLoad(began, &Current{Session: session, User: user})
 }
 
 // Size returns how many sessions and users the cache keeps.
@@ -61,12 +61,13 @@ func (c *SessionCache) CheckBooks() error {
 			return fmt.Errorf("shard %d has %d sessions, more than %d", i, n, cacheCapacity/cacheShards)
 		}
 		for id, e := range s.sessions {
-			if e.session.ID != id || e.session.UserID != e.user.ID {
-				return fmt.Errorf("session %d of user %d stands under %d", e.session.ID, e.session.UserID, id)
+			session, user := e.current.Load().Session, e.current.Load().User.ID
+			if session.ID != id || session.UserID != user {
+				return fmt.Errorf("session %d of user %d stands under %d", session.ID, session.UserID, id)
 			}
 			cached[e.owner]++
-			if u := c.users[e.user.ID]; u != e.owner && !e.owner.changed.Load() {
-				return fmt.Errorf("session %d would be answered although its user %d is not known to Invalidate", id, e.user.ID)
+			if u := c.users[user]; u != e.owner && !e.owner.changed.Load() {
+				return fmt.Errorf("session %d would be answered although its user %d is not known to Invalidate", id, user)
 			}
 		}
 	}

@@ -56,18 +56,19 @@ func CheckFullname(s string) []FieldError {
 
 // PasswordRules are those that an operator sets.
 type PasswordRules struct {
+	AppName   string
 	MinLength int
 	Common    func(string) bool
 }
 
 // Check returns what is wrong with a new password of a user with these names.
 func (r PasswordRules) Check(password, confirmation, username, address string) []FieldError {
-	s := &Service{cfg: Config{PasswordMinLength: r.MinLength, CommonPassword: r.Common}}
+	s := &Service{cfg: Config{AppName: r.AppName, PasswordMinLength: r.MinLength, CommonPassword: r.Common}}
 	var f faults
 	p := s.checkNewPassword(&f, password, confirmation)
 	if len(f) == 0 {
 		email, _ := parseEmail(address)
-		checkPasswordContext(&f, p, username, email)
+		s.checkPasswordContext(&f, p, username, email)
 	}
 	return f
 }

@@ -104,7 +104,7 @@ func (s *Service) FinishBrowserSignIn(ctx context.Context, b BrowserSignIn, code
 
 // SignInWithHandover signs in the person whom the code stands for, as SignInWithWeChat does. It returns ErrUnproven if
 // the code is unknown, used or expired, or if the verifier is not the one of its challenge; then the code is used up all
-// the same, and so it is by every other error but ErrUnavailable at the beginning.
+// the same. It is used up before anything else is done, so any later error, a taken identity say, leaves it used up.
 func (s *Service) SignInWithHandover(ctx context.Context, code OneTimeSecret, verifier string, guest *Current, origin Origin) (SignedIn, error) {
 	person, err := s.takeOver(ctx, code, verifier)
 	if err != nil {
@@ -186,7 +186,7 @@ func isVerifier(s string) bool {
 		return false
 	}
 	for i := range len(s) {
-		if c := s[i]; base62Digit(c) < 0 && c != '-' && c != '.' && c != '_' && c != '~' {
+		if c := s[i]; !isBase62(c) && c != '-' && c != '.' && c != '_' && c != '~' {
 			return false
 		}
 	}

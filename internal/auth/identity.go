@@ -34,18 +34,38 @@ const MaxIdentities = 400
 type Identities interface {
 	// AttachIdentities gives an active user the identities that are not theirs yet, all or none. It returns
 	// ErrIdentityTaken if one belongs to another user, ErrHasIdentity if the user has another subject in the same app or
-	// group, ErrChanged if the user is not active or a guest.
-	AttachIdentities(ctx context.Context, user UserID, add []Identity, now time.Time) error
+	// group, ErrChanged if the user is not active or a guest, or if what entitles to it is gone.
+	AttachIdentities(context.Context, Attachment) error
 	// ListIdentities returns the user's identities, oldest first, at most MaxIdentities.
 	ListIdentities(ctx context.Context, user UserID) ([]LinkedIdentity, error)
-	// DetachIdentities takes the identities from the user, those that are gone aside. It returns ErrLastWayIn if neither a
-	// password nor another identity would be left; ErrChanged if the user is not active.
-	DetachIdentities(ctx context.Context, user UserID, remove []IdentityID) error
+	// DetachIdentities takes identities from an active user. It returns ErrNotFound if the user has none of them,
+	// ErrLastWayIn if neither a password nor another way in would be left, ErrChanged if the user is not active or the
+	// session has ended.
+	DetachIdentities(context.Context, Detachment) error
 	// MergeUsers gives all identities of one user to another and deletes the first as Store.DeleteUser does. It returns
 	// ErrHasIdentity if both have a subject in one app or group, ErrChanged if one is not active or the second is a guest.
 	MergeUsers(ctx context.Context, from, into UserID, now time.Time) error
 	// SetVerifiedPhoneNumber sets the phone number of an active user, and that it was verified now; else ErrChanged.
 	SetVerifiedPhoneNumber(ctx context.Context, user UserID, number string, now time.Time) error
+}
+
+// Attachment is identities that a user is to have, and what entitles to that: one of Session and Known.
+type Attachment struct {
+	UserID  UserID
+	Add     []Identity
+	Now     time.Time
+	Session SessionID // of the user who asks; it must not have ended
+	Known   *Identity // it led to the user, and must be theirs still
+}
+
+// Detachment is identities that a user is to lose: those of the provider in these apps and groups.
+type Detachment struct {
+	UserID   UserID
+	Session  SessionID // of the user who asks; it must not have ended
+	Provider string
+	AppIDs   []string
+	// WaysIn are the apps and groups in which somebody can sign in today; an identity elsewhere is none.
+	WaysIn []string
 }
 
 // ListIdentities returns how the user can sign in through others, oldest first.
@@ -77,7 +97,9 @@ func (s *Service) LinkWeChat(ctx context.Context, c Current, proof WeChatProof, 
 		return LinkedIdentity{}, err
 	}
 	now := s.cfg.Now().UTC()
-	err = s.cfg.Identities.AttachIdentities(ctx, c.User.ID, s.identities(person), now)
+	err = s.cfg.Identities.AttachIdentities(ctx, Attachment{
+		UserID: c.User.ID, Add: s.identities(person), Now: now, Session: c.Session.ID, // asking WeChat took time
+	})
 	s.auditRefused(ctx, event, err)
 	switch {
 	case errors.Is(err, ErrChanged):
@@ -119,15 +141,10 @@ func (s *Service) UnlinkIdentity(ctx context.Context, c Current, id IdentityID, 
 	if at < 0 {
 		return ErrNotFound
 	}
-	remove := []IdentityID{id}
-	if group := s.group(list[at].AppID); group != "" {
-		for _, i := range list {
-			if i.Provider == list[at].Provider && i.ID != id && (i.AppID == groupPrefix+group || s.group(i.AppID) == group) {
-				remove = append(remove, i.ID)
-			}
-		}
-	}
-	err = s.cfg.Identities.DetachIdentities(ctx, c.User.ID, remove)
+	err = s.cfg.Identities.DetachIdentities(ctx, Detachment{
+		UserID: c.User.ID, Session: c.Session.ID, Provider: list[at].Provider,
+		AppIDs: s.sameAccount(list, list[at].AppID), WaysIn: s.waysIn(),
+	})
 	s.auditRefused(ctx, event, err)
 	switch {
 	case errors.Is(err, ErrChanged):
@@ -137,6 +154,41 @@ func (s *Service) UnlinkIdentity(ctx context.Context, c Current, id IdentityID, 
 	}
 	s.Audit(ctx, event)
 	return nil
+}
+
+// sameAccount returns the apps and groups that know a user by the same WeChat account as one app does: those of its group.
+// With the last app that a user sees, groups go that are not configured any more: nobody could take them away later.
+func (s *Service) sameAccount(list []LinkedIdentity, appID string) []string {
+	same := []string{appID}
+	if group := s.group(appID); group != "" {
+		same = append(same, groupPrefix+group, noApp)
+		for _, app := range s.cfg.WeChatApps {
+			if app.Group == group && app.ID != appID {
+				same = append(same, app.ID)
+			}
+		}
+	}
+	isSame := func(i LinkedIdentity) bool { return isGroup(i.AppID) || slices.Contains(same, i.AppID) }
+	if !slices.ContainsFunc(list, func(i LinkedIdentity) bool { return !isSame(i) }) {
+		for _, i := range list {
+			if isGroup(i.AppID) {
+				same = append(same, i.AppID)
+			}
+		}
+	}
+	return same
+}
+
+// waysIn returns the apps and groups in which somebody can sign in.
+func (s *Service) waysIn() []string {
+	ways := []string{noApp}
+	for _, app := range s.cfg.WeChatApps {
+		ways = append(ways, app.ID)
+		if app.Group != "" {
+			ways = append(ways, groupPrefix+app.Group)
+		}
+	}
+	return ways
 }
 
 // proveRecentPresence makes sure that it is the user who asks, and not just somebody with their device, of users who may

@@ -163,7 +163,8 @@ type MailLimit struct {
 // 30 minutes, so whoever floods an address does not keep its owner from having one that works.
 func (s *Service) queueLimited(ctx context.Context, address string, m OutboxMessage) error {
 	if s.cfg.LimitsOff {
-		return s.cfg.Store.QueueMail(ctx, m)
+		_, err := s.cfg.Store.QueueMail(ctx, m)
+		return err
 	}
 	key := newLaneKey("mail", string(m.Kind), strings.ToLower(address))
 	return s.cfg.Limits.QueueLimited(ctx, m, key, MailLimit{Burst: 3, Interval: 20 * time.Minute})

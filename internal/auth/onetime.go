@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -57,25 +58,44 @@ type OneTimeToken struct {
 	ExpiresAt time.Time
 }
 
-// hashCode returns what the database keeps of a code. All codes of one user share a salt, which is another one in every
-// installation, so that one hash serves to compare a typed code with all that are outstanding.
-func (s *Service) hashCode(ctx context.Context, client string, user UserID, code OneTimeCode) ([sha256.Size]byte, error) {
+// Codes is what gives an attempt back.
+type Codes interface {
+	// ReturnOneTimeCodeAttempt takes back one attempt that AttemptOneTimeCode counted against this very token. A token that
+	// is gone or was replaced meanwhile is left as it is.
+	ReturnOneTimeCodeAttempt(context.Context, OneTimeToken) error
+}
+
+// codeOwner is the user as the owner of codes.
+func codeOwner(user UserID) string { return strconv.FormatInt(int64(user), 10) }
+
+// hashCode returns what the database keeps of a code. All codes of one owner, a user or an address, share a salt, which is
+// another one in every installation, so that one hash serves to compare a typed code with all that are outstanding.
+func (s *Service) hashCode(ctx context.Context, client, owner string, code OneTimeCode) ([sha256.Size]byte, error) {
 	h := sha256.New()
-	_, _ = fmt.Fprintf(h, "latchkey one-time code\x00%s\x00%d", s.cfg.PublicURL, user)
+	_, _ = fmt.Fprintf(h, "latchkey one-time code\x00%s\x00%s", s.cfg.PublicURL, owner)
 	return s.cfg.Hasher.Derive(ctx, client, code.Reveal(), h.Sum(nil)[:16])
+}
+
+// hashTypedCode is hashCode for what somebody typed. A code that cannot be hashed is no attempt.
+func (s *Service) hashTypedCode(ctx context.Context, client, owner string, code OneTimeCode) ([sha256.Size]byte, error) {
+	if len(code) != codeDigits {
+		code = "" // nobody's, and nothing that the hasher would refuse for its length
+	}
+	hash, err := s.hashCode(ctx, client, owner, code)
+	if err != nil {
+		return hash, fmt.Errorf("hash code: %w", err)
+	}
+	return hash, nil
 }
 
 // verifyCode returns the user's outstanding token that the code belongs to, or ErrTokenInvalid after the same work,
 // also for user 0, who does not exist. It counts as an attempt against all of them.
 func (s *Service) verifyCode(ctx context.Context, client string, user UserID, purposes [2]Purpose, code OneTimeCode, now time.Time) (OneTimeToken, error) {
-	if len(code) != codeDigits {
-		code = "" // nobody's, and nothing that the hasher would refuse for its length
-	}
-	hash, err := s.hashCode(ctx, client, user, code)
+	hash, err := s.hashTypedCode(ctx, client, codeOwner(user), code)
 	if err != nil {
-		return OneTimeToken{}, fmt.Errorf("hash code: %w", err)
+		return OneTimeToken{}, err
 	}
-	live, err := s.cfg.Store.AttemptOneTimeCode(ctx, user, purposes, now) // a code that could not be hashed was no attempt
+	live, err := s.cfg.Store.AttemptOneTimeCode(ctx, user, purposes, now)
 	if err != nil {
 		return OneTimeToken{}, fmt.Errorf("attempt code: %w", err)
 	}

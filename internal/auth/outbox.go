@@ -1,11 +1,14 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/ideaegg/latchkey/internal/passhash"
 )
 
 // MessageID names a message in the outbox.
@@ -17,7 +20,10 @@ type MailKind string
 // The kinds of mail.
 const (
 	MailResetPassword   MailKind = "reset_password"   // a link and a code that set a new password
-	MailVerifyEmail     MailKind = "verify_email"     // a link and a code that prove an address, to that address
+	MailVerifyEmail     MailKind = "verify_email"     // a link and a code that prove the user's address, to that address
+	MailChangeEmail     MailKind = "change_email"     // the same for the address that is to take its place; written as MailVerifyEmail
+	MailConfirmSignUp   MailKind = "confirm_sign_up"  // a link and a code that prove the address of a pending sign-up
+	MailAddressTaken    MailKind = "address_taken"    // what MailConfirmSignUp becomes if somebody has the address; its link holds no token
 	MailPasswordChanged MailKind = "password_changed" // notice
 	MailEmailChanged    MailKind = "email_changed"    // notice to the old address, with a link that undoes the change
 	MailNewDevice       MailKind = "new_device"       // notice of a sign-in on a device that was not seen before
@@ -54,6 +60,9 @@ type Letter struct {
 // ErrNotFound if there is nobody to write to (any more): the message is then to be forgotten. Asking for a reset
 // therefore costs the same whether the address is known or not.
 func (s *Service) ComposeLetter(ctx context.Context, m OutboxMessage) (Letter, error) {
+	if m.Kind == MailConfirmSignUp {
+		return s.composeSignUp(ctx, m)
+	}
 	user, err := s.findRecipient(ctx, m)
 	if err != nil {
 		return Letter{}, err
@@ -66,13 +75,18 @@ func (s *Service) ComposeLetter(ctx context.Context, m OutboxMessage) (Letter, e
 		letter.To = user.Email // as it is stored: a spelling that was typed may lead elsewhere
 		token.Purpose, token.Address, token.ExpiresAt, path = PurposeResetPassword, user.Email, m.QueuedAt.Add(resetTTL), pageReset
 	case MailVerifyEmail:
-		token.Purpose, token.ExpiresAt, path = PurposeChangeEmail, m.QueuedAt.Add(verifyTTL), pageVerify
-		if strings.EqualFold(m.Recipient, user.Email) {
-			if user.EmailVerified {
-				return Letter{}, ErrNotFound
-			}
-			token.Purpose = PurposeVerifyEmail
+		if user.EmailVerified {
+			return Letter{}, ErrNotFound
 		}
+		token.Purpose, token.ExpiresAt, path = PurposeVerifyEmail, m.QueuedAt.Add(verifyTTL), pageVerify
+	case MailChangeEmail:
+		if s.cfg.VerifyFirst { // then nobody was told that it is taken: see RequestEmailChange
+			if taken, err := s.isTaken(ctx, strings.ToLower(m.Recipient)); err != nil || taken {
+				return Letter{}, cmp.Or(err, ErrNotFound)
+			}
+		}
+		letter.Kind = MailVerifyEmail
+		token.Purpose, token.ExpiresAt, path = PurposeChangeEmail, m.QueuedAt.Add(verifyTTL), pageVerify
 	case MailEmailChanged:
 		letter.NewEmail = user.Email
 		token.Purpose, token.ExpiresAt, path = PurposeUndoEmailChange, m.QueuedAt.Add(UndoTTL), pageUndo
@@ -87,9 +101,11 @@ func (s *Service) ComposeLetter(ctx context.Context, m OutboxMessage) (Letter, e
 
 // The pages that links lead to.
 const (
-	pageReset  = "/account/reset_password"
-	pageVerify = "/account/verify_email"
-	pageUndo   = "/account/undo_email_change"
+	pageForgot        = "/account/forgot_password"
+	pageReset         = "/account/reset_password"
+	pageVerify        = "/account/verify_email"
+	pageUndo          = "/account/undo_email_change"
+	pageConfirmSignUp = "/account/confirm_sign_up"
 )
 
 // findRecipient returns the active user that a message is for, or ErrNotFound.
@@ -114,7 +130,7 @@ func (s *Service) issueToken(ctx context.Context, t OneTimeToken, path string, l
 	t.TokenHash, t.EmailKey = secret.Hash(), strings.ToLower(t.Address)
 	if t.Purpose != PurposeUndoEmailChange {
 		letter.Code = newOneTimeCode()
-		if t.CodeHash, err = s.hashCode(ctx, outboxClient, t.UserID, letter.Code); err != nil {
+		if t.CodeHash, err = s.hashCode(ctx, passhash.Background, codeOwner(t.UserID), letter.Code); err != nil {
 			return fmt.Errorf("hash code: %w", err)
 		}
 	}
@@ -131,10 +147,6 @@ func (s *Service) issueToken(ctx context.Context, t OneTimeToken, path string, l
 	letter.LinkTTL = t.ExpiresAt.Sub(t.IssuedAt)
 	return nil
 }
-
-// outboxClient is whom the hash governor bills for the codes of outgoing mail, so that a storm of sign-ins cannot
-// keep them from being made.
-const outboxClient = "outbox"
 
 const noticeTTL = 24 * time.Hour // a notice that is a day late would only frighten
 

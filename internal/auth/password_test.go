@@ -12,7 +12,7 @@ import (
 
 func TestNewPassword(t *testing.T) {
 	t.Parallel()
-	rules := auth.PasswordRules{MinLength: 8, Common: func(p string) bool { return p == "password1" || p == "letmein123" }}
+	rules := auth.PasswordRules{AppName: "Egg Basket", MinLength: 8, Common: func(p string) bool { return p == "password1" || p == "letmein123" }}
 	const right = "correct horse"
 	fault := func(field auth.Field, code auth.FieldCode, limit int) auth.FieldError {
 		return auth.FieldError{Field: field, Code: code, Limit: limit}
@@ -65,6 +65,8 @@ func TestNewPassword(t *testing.T) {
 		{"the address in other letters", "J.Smith.1970@Example.Com", "=", []auth.FieldError{tooEasy}},
 		{"the local part", "J.Smith.1970", "=", []auth.FieldError{tooEasy}},
 		{"more than the username", "john_smith!", "=", nil},
+		{"the app's name", "egg basket", "=", []auth.FieldError{tooEasy}},
+		{"the app's name as one word", "EggBasket", "=", []auth.FieldError{tooEasy}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -15,7 +15,7 @@ func (s *Service) RequestReset(ctx context.Context, address string, origin Origi
 	email, code := parseEmail(address)
 	if code != "" {
 		var f faults
-		f.addLimit(FieldEmail, code, maxEmail)
+		f.addEmail(code, address)
 		return f.err()
 	}
 	now := s.cfg.Now().UTC()
@@ -53,13 +53,16 @@ func (s *Service) ResetPassword(ctx context.Context, in PasswordResetInput, orig
 	} else {
 		var code FieldCode
 		if email, code = parseEmail(in.Email); code != "" {
-			f.addLimit(FieldEmail, code, maxEmail)
+			f.addEmail(code, in.Email)
 		}
 		if in.Code == "" {
 			f.add(FieldOneTimeCode, Required)
 		}
 	}
 	password := s.checkNewPassword(&f, in.Password, in.PasswordConfirmation)
+	if len(f) == 0 { // what was typed beside it can be checked before a code is tried
+		s.checkPasswordContext(&f, password, "", email)
+	}
 	if err := f.err(); err != nil {
 		return err
 	}
@@ -79,13 +82,15 @@ func (s *Service) ResetPassword(ctx context.Context, in PasswordResetInput, orig
 		s.auditRefused(ctx, AuditEvent{Kind: AuditPasswordReset, UserID: user.ID, Proof: proof, Origin: origin}, err)
 		return err
 	}
-	known, _ := parseEmail(token.EmailKey)
-	if checkPasswordContext(&f, password, user.Username, known); len(f) > 0 {
-		return f.err()
+	hash, err := s.hashResetPassword(ctx, password, token, user, origin)
+	if _, refused := errors.AsType[*ValidationError](err); refused && !byToken {
+		// The code was the right one, so that giving the attempt back helps nobody who guesses.
+		if err := s.cfg.Codes.ReturnOneTimeCodeAttempt(ctx, token); err != nil {
+			return fmt.Errorf("return attempt: %w", err)
+		}
 	}
-	hash, err := s.cfg.Hasher.Hash(ctx, client(origin), password.normalized)
 	if err != nil {
-		return fmt.Errorf("hash password: %w", err)
+		return err
 	}
 	err = s.cfg.Store.ResetPassword(ctx, PasswordReset{
 		Token: token, Password: hash, Now: now, Notice: notice(MailPasswordChanged, user, origin, now),
@@ -104,6 +109,19 @@ func (s *Service) ResetPassword(ctx context.Context, in PasswordResetInput, orig
 
 // findResetByCode returns the token that the code belongs to, and its user, or a *ValidationError on the code and who has
 // the address, after the same work for an address that nobody has.
+// hashResetPassword returns the hash of a user's new password, or a *ValidationError for one that must not be theirs.
+func (s *Service) hashResetPassword(ctx context.Context, password Password, token OneTimeToken, user User, origin Origin) (PasswordHash, error) {
+	var f faults
+	email, _ := parseEmail(token.EmailKey)
+	s.checkPasswordContext(&f, password, user.Username, email)
+	if err := f.err(); err != nil {
+		return "", err
+	}
+	return s.hashNewPassword(ctx, password, origin)
+}
+
+// findResetByCode returns the token that the code belongs to, and its user, or a *ValidationError on the code, after
+// the same work for an address that nobody has.
 func (s *Service) findResetByCode(ctx context.Context, email Email, code OneTimeCode, origin Origin, now time.Time) (OneTimeToken, User, error) {
 	user, _, err := s.cfg.Store.FindLogin(ctx, Login{EmailKey: email.Key})
 	if err != nil && !errors.Is(err, ErrNotFound) {

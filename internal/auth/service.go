@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ideaegg/latchkey/internal/passhash"
@@ -32,11 +33,13 @@ type Mailer interface {
 	Wake()
 }
 
-// Config is what a Service needs. Store, Identities, Limits, AuditLog, Cache, Hasher, Mailer, PublicURL, PlaceholderDomain, the
+// Config is what a Service needs. Store, Identities, Codes, SignUps, Limits, AuditLog, Cache, Hasher, Mailer, PublicURL, PlaceholderDomain, the
 // lifetimes but SessionMaxAge, and Now are required.
 type Config struct {
 	Store      Store
 	Identities Identities    // of the same database
+	Codes      Codes         // likewise
+	SignUps    SignUps       // likewise
 	Limits     Limits        // likewise
 	AuditLog   AuditLog      // likewise
 	Cache      *SessionCache // the one that Store invalidates
@@ -50,8 +53,11 @@ type Config struct {
 
 	PublicURL         string                       // base of every mailed link, without trailing slash
 	PlaceholderDomain string                       // of generated addresses; nobody can sign up under it
+	AppName           string                       // no password may be it; "": none
 	PasswordMinLength int                          // code points
 	CommonPassword    func(normalized string) bool // nil: no list
+
+	Breaches Breaches // nil: new passwords are not looked up
 
 	SessionIdle   time.Duration // a session ends when unused for this long
 	SessionMaxAge time.Duration // and at this age; 0: at no age
@@ -60,6 +66,8 @@ type Config struct {
 
 	// LimitsOff lets anybody guess and ask for mail as often as they like. For load tests only.
 	LimitsOff bool
+	// VerifyFirst has accounts exist only once their address is proved, so that sign-up tells nothing of who has one.
+	VerifyFirst bool
 	// NotifyNewDevice mails users when they sign in on a device that was not seen before.
 	NotifyNewDevice bool
 	WeChatApps      []WeChatApp
@@ -75,6 +83,8 @@ type Service struct {
 	ids    sessionIDs
 	uses   sessionUses
 	audits *audits
+
+	uncheckedWarned atomic.Int64 // when warnUnchecked last warned, in unix seconds
 }
 
 // New returns a Service; the error names the setting that is missing.
@@ -86,6 +96,10 @@ func New(cfg Config) (*Service, error) {
 		return nil, errors.New("auth: no Identities")
 	case cfg.AuditLog == nil:
 		return nil, errors.New("auth: no AuditLog")
+	case cfg.Codes == nil:
+		return nil, errors.New("auth: no Codes")
+	case cfg.SignUps == nil:
+		return nil, errors.New("auth: no SignUps")
 	case cfg.Cache == nil:
 		return nil, errors.New("auth: no Cache")
 	case cfg.Limits == nil:

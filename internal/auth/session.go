@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,61 +18,81 @@ type SignedIn struct {
 	Device DeviceToken
 }
 
-// Current is the session that a request came with, and its user.
+// Current is the session that a request came with, and its user. One that Authenticate returned is shared by the requests
+// that show the token: nobody changes it.
 type Current struct {
 	Session Session
 	User    User
+
+	prepared *atomic.Value // of one reading of the user, however often its session is used; nil: nowhere to keep it
+}
+
+// Prepared returns what prepare made of the user, kept for the next request that shows the token until anything about the
+// user changes. It may be called more than once at the same time; what it returns is shared, and always of one type.
+func (c *Current) Prepared(prepare func(User) any) any {
+	if c.prepared == nil {
+		return prepare(c.User)
+	}
+	v := c.prepared.Load()
+	if v == nil {
+		v = prepare(c.User)
+		c.prepared.Store(v)
+	}
+	return v
 }
 
 // Authenticate returns the session that the token belongs to, from memory if it was verified before. It returns
 // ErrUnauthorized for a token that is malformed, unknown, expired or revoked, or whose user is not active, and
 // ErrUnavailable.
-func (s *Service) Authenticate(ctx context.Context, token SessionToken) (Current, error) {
+func (s *Service) Authenticate(ctx context.Context, token SessionToken) (*Current, error) {
 	id, err := token.SessionID()
 	if err != nil {
-		return Current{}, err
+		return nil, err
 	}
 	now := s.cfg.Now() // not in UTC yet: that would take the monotonic clock away
 	e, ok := s.cfg.Cache.find(id, now)
 	now = now.UTC()
-	if ok && now.UnixMicro() < e.expiresAt.Load() {
-		if !token.Hash().Equal(e.session.TokenHash) {
-			return Current{}, ErrUnauthorized
+	if ok {
+		if current := e.current.Load(); now.Before(current.Session.ExpiresAt) {
+			if !token.Hash().Equal(current.Session.TokenHash) {
+				return nil, ErrUnauthorized
+			}
+			if used, due := s.use(current, now); due {
+				e.current.Store(used)
+				return used, nil
+			}
+			return current, nil
 		}
-		if use, due := s.use(e.current(), now); due {
-			e.lastUsedAt.Store(use.UsedAt.UnixMicro())
-			e.expiresAt.Store(use.ExpiresAt.UnixMicro())
-		}
-		return e.current(), nil
 	}
 
 	began := s.cfg.Cache.beginLoad()
 	session, user, err := s.cfg.Store.FindSession(ctx, id)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return Current{}, ErrUnauthorized
+		return nil, ErrUnauthorized
 	case err != nil:
-		return Current{}, fmt.Errorf("find session: %w", err)
+		return nil, fmt.Errorf("find session: %w", err)
 	}
 	if !token.Hash().Equal(session.TokenHash) || !now.Before(session.ExpiresAt) || user.Status != StatusActive {
-		return Current{}, ErrUnauthorized
+		return nil, ErrUnauthorized
 	}
-	current := Current{Session: session, User: user}
-	if use, due := s.use(current, now); due {
-		session.LastUsedAt, session.ExpiresAt = use.UsedAt, use.ExpiresAt
+	current := &Current{Session: session, User: user, prepared: new(atomic.Value)}
+	if used, due := s.use(current, now); due {
+		current = used
 	}
-	s.cfg.Cache.endLoad(began, session, user)
+	s.cfg.Cache.endLoad(began, current)
 	return current, nil
 }
 
-// use notes that a session is used, if that is to be written down again.
-func (s *Service) use(c Current, now time.Time) (use SessionUse, due bool) {
-	if now.Sub(c.Session.LastUsedAt) < s.touchInterval(c.User) {
-		return SessionUse{}, false
+// use notes that a session is used, if that is to be written down again, and returns it as it is from now on.
+func (s *Service) use(c *Current, now time.Time) (used *Current, due bool) {
+	if now.Sub(c.Session.LastUsedAt) < s.touchInterval(c.User.Guest) {
+		return nil, false
 	}
-	use = SessionUse{ID: c.Session.ID, UsedAt: now, ExpiresAt: s.expiry(c.Session.CreatedAt, now, c.User.Guest)}
-	s.uses.add(use)
-	return use, true
+	next := *c
+	next.Session.LastUsedAt, next.Session.ExpiresAt = now, s.expiry(c.Session.CreatedAt, now, c.User.Guest)
+	s.uses.add(SessionUse{ID: c.Session.ID, UsedAt: now, ExpiresAt: next.Session.ExpiresAt})
+	return &next, true
 }
 
 // newSession makes a session and its token.
@@ -118,9 +139,9 @@ func (s *Service) expiry(created, used time.Time, guest bool) time.Time {
 
 // touchInterval is how often the use of a session is written down: once a minute, or more often when sessions are so
 // short that a minute would matter.
-func (s *Service) touchInterval(u User) time.Duration {
+func (s *Service) touchInterval(guest bool) time.Duration {
 	idle := s.cfg.SessionIdle
-	if u.Guest {
+	if guest {
 		idle = s.cfg.GuestIdle
 	}
 	return min(time.Minute, idle/4)

@@ -132,7 +132,7 @@ func (s *Service) findLogin(ctx context.Context, login string) (User, PasswordHa
 // It returns ErrNotFound for what can be neither.
 func ParseLogin(login, placeholderDomain string) (Login, error) {
 	if !strings.Contains(login, "@") {
-		username, fault := canonicalUsername(login)
+		username, fault := foldUsername(login)
 		if fault != nil {
 			return Login{}, ErrNotFound
 		}

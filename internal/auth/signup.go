@@ -18,42 +18,25 @@ type SignUp struct {
 // SignUp creates a user and signs them in; if guest is not nil, that guest becomes the user and keeps the id.
 // It returns a *ValidationError, *passhash.OverloadedError, passhash.ErrUnavailable or ErrUnavailable.
 func (s *Service) SignUp(ctx context.Context, in SignUp, guest *Current, origin Origin) (SignedIn, error) {
-	var f faults
-	username, fault := canonicalUsername(in.Username)
-	if fault != nil {
-		f = append(f, *fault)
-	}
-	email, code := parseEmail(in.Email)
-	switch {
-	case code == TooLong:
-		f.addLimit(FieldEmail, code, maxEmail)
-	case code != "":
-		f.add(FieldEmail, code)
-	case s.isPlaceholderDomain(email.domain()):
-		f.add(FieldEmail, Reserved)
-	}
-	password := s.checkNewPassword(&f, in.Password, in.PasswordConfirmation)
-	if len(f) == 0 {
-		checkPasswordContext(&f, password, username, email)
-	}
-	if err := f.err(); err != nil {
+	n, err := s.checkSignUp(in)
+	if err != nil {
 		return SignedIn{}, err
 	}
-	hash, err := s.cfg.Hasher.Hash(ctx, client(origin), password.normalized)
+	hash, err := s.hashNewPassword(ctx, n.password, origin)
 	if err != nil {
-		return SignedIn{}, fmt.Errorf("hash password: %w", err)
+		return SignedIn{}, err
 	}
 	now := s.cfg.Now().UTC()
-	mail := verificationMail(&email, origin, now)
+	mail := verificationMail(&n.email, origin, now)
 	signedIn, err := s.withSession(origin, now, false, func(session Session) (User, error) {
 		if guest != nil && guest.User.Guest {
 			return s.cfg.Store.UpgradeGuest(ctx, GuestUpgrade{
-				UserID: guest.User.ID, Username: username, Email: &email, PasswordHash: hash,
+				UserID: guest.User.ID, Username: n.username, Email: &n.email, PasswordHash: hash,
 				Now: now, Session: session, Mail: mail,
 			})
 		}
 		return s.cfg.Store.CreateUser(ctx, NewUser{
-			Username: username, Email: &email, Profile: Profile{Fullname: username}, PasswordHash: hash,
+			Username: n.username, Email: &n.email, Profile: Profile{Fullname: n.username}, PasswordHash: hash,
 			Language: origin.Language, Now: now, Session: session, Mail: mail,
 		})
 	})
@@ -76,6 +59,34 @@ func (s *Service) SignUp(ctx context.Context, in SignUp, guest *Current, origin 
 	}
 	s.cfg.Mailer.Wake()
 	return signedIn, nil
+}
+
+// checkedSignUp is a SignUp that passed what needs no database to judge.
+type checkedSignUp struct {
+	username string
+	email    Email
+	password Password
+}
+
+// checkSignUp judges what was given, or returns a *ValidationError.
+func (s *Service) checkSignUp(in SignUp) (checkedSignUp, error) {
+	var f faults
+	username, fault := canonicalUsername(in.Username)
+	if fault != nil {
+		f = append(f, *fault)
+	}
+	email, code := parseEmail(in.Email)
+	switch {
+	case code != "":
+		f.addEmail(code, in.Email)
+	case s.isPlaceholderDomain(email.domain()):
+		f.add(FieldEmail, Reserved)
+	}
+	password := s.checkNewPassword(&f, in.Password, in.PasswordConfirmation)
+	if len(f) == 0 {
+		s.checkPasswordContext(&f, password, username, email)
+	}
+	return checkedSignUp{username, email, password}, f.err()
 }
 
 // generatedNameAttempts bounds the search for a free name of 2^32: with a hundred million users each try fails once

@@ -26,8 +26,8 @@ type Store interface {
 	// FindIdentity returns the user that the identity belongs to, or ErrNotFound.
 	FindIdentity(context.Context, Identity) (User, error)
 	// CreateSession signs an existing user in and ends the user's oldest sessions beyond MaxSessions. It returns
-	// ErrChanged if the user is not active, if the password is not the one that was verified, or if there must be a guest
-	// and is none; ErrSessionIDTaken; a *LockedError if a wait runs in the lane of the guess, whose failures it forgets
+	// ErrChanged if the user is not active, if the password is not the one that was verified, if the identity is not theirs
+	// any more, or if there must be a guest and is none; ErrSessionIDTaken; a *LockedError if a wait runs in the lane of the guess, whose failures it forgets
 	// otherwise.
 	CreateSession(context.Context, SignIn) (User, error)
 	// FindSession returns the session and its user, expired or disabled ones too, or ErrNotFound.
@@ -51,12 +51,12 @@ type Store interface {
 	DeleteUser(ctx context.Context, user UserID, verified PasswordHash, now time.Time) error
 	// SetStatus lets a user in or keeps them out; sessions are kept. It returns ErrNotFound if there is no such user.
 	SetStatus(context.Context, UserID, Status) error
-	// QueueMail puts one message into the outbox.
-	QueueMail(context.Context, OutboxMessage) error
+	// QueueMail puts one message into the outbox and returns its id there.
+	QueueMail(context.Context, OutboxMessage) (MessageID, error)
 	// IssueOneTimeToken stores a token for an active user. One message has one token: a second attempt to send it
 	// replaces the first one's. The oldest of the user and purpose beyond MaxOutstanding die, except those that undo.
-	// It returns ErrChanged if the user is not active, or if the purpose is about the user's own address and that is
-	// another one by now.
+	// It returns ErrChanged if the message is not in the outbox any more (whoever took it out wanted no token to go out),
+	// if the user is not active, or if the purpose is about the user's own address and that is another one by now.
 	IssueOneTimeToken(context.Context, OneTimeToken) error
 	// FindOneTimeToken returns the token with this hash and its user without using it up; ErrTokenInvalid if it is
 	// absent, expired at now, or of another purpose.
@@ -65,8 +65,10 @@ type Store interface {
 	// may still be compared, each at most MaxCodeAttempts times whatever the concurrency.
 	AttemptOneTimeCode(ctx context.Context, user UserID, purposes [2]Purpose, now time.Time) ([]OneTimeToken, error)
 	// ResetPassword uses up the token, sets the password, marks the address verified, ends every session and every
-	// other outstanding reset, forgets the failures of UserLanes, and queues the notice. It returns ErrTokenInvalid if the token is absent or expired, or
-	// the user is gone or has another address; of concurrent callers exactly one succeeds.
+	// other outstanding reset, forgets the failures of UserLanes, and queues the notice. If the address was not verified
+	// before, the user's identities go too: whoever linked them never proved that the address was theirs. It returns
+	// ErrTokenInvalid if the token is absent or expired, or the user is gone or has another address; of concurrent
+	// callers exactly one succeeds.
 	ResetPassword(context.Context, PasswordReset) error
 	// RequestEmailChange makes earlier changes that were asked for worthless and queues the mail to the new address.
 	RequestEmailChange(context.Context, OutboxMessage) error
@@ -74,8 +76,8 @@ type Store interface {
 	// verified, or becomes the user's in the place of the one that the caller saw; then every other token for the old
 	// address dies, the notice to it is queued, and it is held for the user until the change cannot be undone any more.
 	// It returns ErrTokenInvalid if the token cannot be used or the user's address is another one by now, a *TakenError
-	// if the new address is somebody else's; of concurrent callers exactly one succeeds.
-	ConfirmEmail(context.Context, EmailConfirmation) error
+	// if the new address is somebody else's; of concurrent callers exactly one succeeds. It returns the user as they are then.
+	ConfirmEmail(context.Context, EmailConfirmation) (User, error)
 	// UndoEmailChange uses up a token of PurposeUndoEmailChange: the user has the old address back, and every session
 	// and one-time token of the user ends, except older undos. It returns ErrTokenInvalid or a *TakenError.
 	UndoEmailChange(ctx context.Context, token OneTimeToken, now time.Time) error
@@ -134,6 +136,8 @@ type Login struct {
 type SignIn struct {
 	UserID  UserID
 	Session Session
+	// Identity led to the user and must be theirs still; nil when it was no identity.
+	Identity *Identity
 	// Verified is the password hash that the proof was checked against, nil when it was no password.
 	Verified *PasswordHash
 	// GuestOnly refuses a user who is no guest any more. Guests have no password: Verified is nil then.
@@ -157,10 +161,12 @@ type SessionUse struct {
 type PasswordChange struct {
 	UserID   UserID
 	Verified PasswordHash // "": there was none
-	New      PasswordHash
-	Now      time.Time
-	Session  Session
-	Notice   *OutboxMessage // nil: nobody to tell
+	// Current is the session that proves the user in the place of a password; it must not have ended. 0: none.
+	Current SessionID
+	New     PasswordHash
+	Now     time.Time
+	Session Session
+	Notice  *OutboxMessage // nil: nobody to tell
 }
 
 // ProfileChange is a change of the profile: nil members stay, empty Avatar and PhoneNumber are cleared.

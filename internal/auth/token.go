@@ -45,7 +45,14 @@ func (SessionToken) MarshalText() ([]byte, error) { return []byte(redacted), nil
 func (t SessionToken) Reveal() string { return string(t) }
 
 // Hash returns what the database keeps of the token.
-func (t SessionToken) Hash() TokenHash { return sha256.Sum256([]byte(t)) }
+func (t SessionToken) Hash() TokenHash {
+	if len(t) != TokenLen {
+		return sha256.Sum256([]byte(t))
+	}
+	var b [TokenLen]byte // on the stack, where a slice of this length would not be
+	copy(b[:], t)
+	return sha256.Sum256(b[:])
+}
 
 // SessionID returns the id inside the token. It returns ErrUnauthorized if the length, the alphabet or the checksum is
 // wrong, or the id out of range; that costs no allocation and touches nothing else.
@@ -53,55 +60,50 @@ func (t SessionToken) SessionID() (SessionID, error) {
 	if len(t) != TokenLen || t[:len(tokenPrefix)] != tokenPrefix {
 		return 0, ErrUnauthorized
 	}
-	var id uint64
-	for i := len(tokenPrefix); i < TokenLen; i++ {
-		digit := base62Digit(t[i])
-		if digit < 0 {
-			return 0, ErrUnauthorized
+	const idEnd, checkBegin = len(tokenPrefix) + tokenIDLen, TokenLen - tokenCheckLen
+	var id, want uint64
+	crc := ^uint32(0) // CRC-32 by hand: hash/crc32 would want the string copied to a slice
+	for i := range TokenLen {
+		c := t[i]
+		if i < checkBegin {
+			crc = crc32.IEEETable[byte(crc)^c] ^ crc>>8
 		}
-		if i < len(tokenPrefix)+tokenIDLen {
+		if i < len(tokenPrefix) {
+			continue
+		}
+		digit := base62Digits[c]
+		switch {
+		case digit == notBase62:
+			return 0, ErrUnauthorized
+		case i >= checkBegin:
+			want = want*62 + uint64(digit)
+		case i < idEnd:
 			if id > (1<<64-62)/62 { // 11 digits can pass 2^64
 				return 0, ErrUnauthorized
 			}
 			id = id*62 + uint64(digit)
 		}
 	}
-	if id == 0 || id > maxSessionID {
-		return 0, ErrUnauthorized
-	}
-	body := TokenLen - tokenCheckLen
-	var check uint32
-	for i := range body {
-		check = crc32Update(check, t[i])
-	}
-	var want uint64
-	for i := body; i < TokenLen; i++ {
-		want = want*62 + uint64(base62Digit(t[i]))
-	}
-	if want != uint64(check) {
+	if id == 0 || id > maxSessionID || want != uint64(^crc) {
 		return 0, ErrUnauthorized
 	}
 	return SessionID(id), nil
 }
 
-// crc32Update adds one byte to a CRC-32 (IEEE); hash/crc32 would want the string copied to a slice.
-func crc32Update(crc uint32, b byte) uint32 {
-	crc = ^crc
-	crc = crc32.IEEETable[byte(crc)^b] ^ crc>>8
-	return ^crc
-}
-
-func base62Digit(c byte) int {
-	switch {
-	case '0' <= c && c <= '9':
-		return int(c - '0')
-	case 'A' <= c && c <= 'Z':
-		return int(c-'A') + 10
-	case 'a' <= c && c <= 'z':
-		return int(c-'a') + 36
+// base62Digits is the value of each byte as a digit.
+var base62Digits = func() (digits [256]uint8) {
+	for c := range digits {
+		digits[c] = notBase62
 	}
-	return -1
-}
+	for digit, c := range []byte(base62) {
+		digits[c] = uint8(digit)
+	}
+	return digits
+}()
+
+const notBase62 = 0xff
+
+func isBase62(c byte) bool { return base62Digits[c] != notBase62 }
 
 // newSessionToken makes the token of the session with this id.
 func newSessionToken(id SessionID) SessionToken {

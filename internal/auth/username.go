@@ -23,9 +23,19 @@ var reservedUsernames = func() map[string]bool {
 	return set
 }()
 
-// canonicalUsername returns the username as it is stored and compared, in lower case, or the code of what is wrong.
-// Only ASCII letters are folded: the Kelvin sign is no k here.
+// canonicalUsername returns the username as it is stored and compared, in lower case, or the code of what is wrong for
+// somebody who wants to have it.
 func canonicalUsername(s string) (string, *FieldError) {
+	name, fault := foldUsername(s)
+	if fault == nil && reservedUsernames[name] {
+		return "", &FieldError{Field: FieldUsername, Code: Reserved}
+	}
+	return name, fault
+}
+
+// foldUsername is canonicalUsername for somebody who may have the name already: it may have been reserved since.
+// Only ASCII letters are folded: the Kelvin sign is no k here.
+func foldUsername(s string) (string, *FieldError) {
 	fault := func(code FieldCode, limit int) (string, *FieldError) {
 		return "", &FieldError{Field: FieldUsername, Code: code, Limit: limit}
 	}
@@ -49,9 +59,5 @@ func canonicalUsername(s string) (string, *FieldError) {
 	if len(b) > maxUsername {
 		return fault(TooLong, maxUsername)
 	}
-	name := string(b)
-	if reservedUsernames[name] {
-		return fault(Reserved, 0)
-	}
-	return name, nil
+	return string(b), nil
 }

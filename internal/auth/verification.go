@@ -56,10 +56,8 @@ func (s *Service) RequestEmailChange(ctx context.Context, c Current, address, cu
 	var f faults
 	email, code := parseEmail(address)
 	switch {
-	case code == TooLong:
-		f.addLimit(FieldEmail, code, maxEmail)
 	case code != "":
-		f.add(FieldEmail, code)
+		f.addEmail(code, address)
 	case s.isPlaceholderDomain(email.domain()):
 		f.add(FieldEmail, Reserved)
 	}
@@ -71,21 +69,31 @@ func (s *Service) RequestEmailChange(ctx context.Context, c Current, address, cu
 		s.auditRefused(ctx, c.event(AuditChangeRequested, 0, "", origin), err)
 		return err
 	}
-	_, _, err = s.cfg.Store.FindLogin(ctx, Login{EmailKey: email.Key})
-	switch {
-	case err == nil:
-		return invalid(FieldEmail, Taken)
-	case !errors.Is(err, ErrNotFound):
-		return fmt.Errorf("find address: %w", err)
+	if !s.cfg.VerifyFirst { // where nobody is told what is taken, no mail goes out then
+		switch taken, err := s.isTaken(ctx, email.Key); {
+		case err != nil:
+			return err
+		case taken:
+			return invalid(FieldEmail, Taken)
+		}
 	}
 	message := *verificationMail(&email, origin, s.cfg.Now().UTC())
-	message.UserID = c.User.ID
+	message.Kind, message.UserID = MailChangeEmail, c.User.ID
 	if err := s.cfg.Store.RequestEmailChange(ctx, message); err != nil {
 		return fmt.Errorf("request change of address: %w", err)
 	}
 	s.Audit(ctx, c.event(AuditChangeRequested, 0, verified, origin))
 	s.cfg.Mailer.Wake()
 	return nil
+}
+
+// isTaken says whether a user has the address.
+func (s *Service) isTaken(ctx context.Context, emailKey string) (bool, error) {
+	_, _, err := s.cfg.Store.FindLogin(ctx, Login{EmailKey: emailKey})
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return false, fmt.Errorf("find address: %w", err)
+	}
+	return err == nil, nil
 }
 
 // PeekVerification returns what the token of a mailed link proves, without using it up, or a *ValidationError on it.
@@ -105,7 +113,10 @@ func (s *Service) VerifyEmail(ctx context.Context, token string, origin Origin) 
 		s.auditRefused(ctx, t.event(AuditEmailVerified, ProofEmailLink, origin), err)
 		return Verification{}, err
 	}
-	return s.confirmEmail(ctx, t, user, FieldToken, origin)
+	if _, err := s.confirmEmail(ctx, t, user, FieldToken, origin); err != nil {
+		return Verification{}, err
+	}
+	return Verification{Address: t.Address, Change: t.Purpose == PurposeChangeEmail}, nil
 }
 
 // VerifyEmailByCode is VerifyEmail with the code of the mail, for the signed-in user that it was sent to. Five wrong
@@ -127,18 +138,11 @@ func (s *Service) VerifyEmailByCode(ctx context.Context, c Current, code string,
 	if err != nil {
 		return User{}, fmt.Errorf("find user: %w", err)
 	}
-	if _, err := s.confirmEmail(ctx, t, user, FieldOneTimeCode, origin); err != nil {
-		return User{}, err
-	}
-	user, _, err = s.cfg.Store.FindUser(ctx, c.User.ID)
-	if err != nil {
-		return User{}, fmt.Errorf("find user: %w", err)
-	}
-	return user, nil
+	return s.confirmEmail(ctx, t, user, FieldOneTimeCode, origin)
 }
 
-// confirmEmail uses up the token; field is what is to blame if that cannot be done.
-func (s *Service) confirmEmail(ctx context.Context, t OneTimeToken, user User, field Field, origin Origin) (Verification, error) {
+// confirmEmail uses up the token and returns the user; field is what is to blame if that cannot be done.
+func (s *Service) confirmEmail(ctx context.Context, t OneTimeToken, user User, field Field, origin Origin) (User, error) {
 	now := s.cfg.Now().UTC()
 	kind, proof := AuditEmailVerified, ProofEmailLink
 	if field == FieldOneTimeCode {
@@ -152,7 +156,7 @@ func (s *Service) confirmEmail(ctx context.Context, t OneTimeToken, user User, f
 		confirmation.Old = user.Email
 		confirmation.Notice = notice(MailEmailChanged, user, origin, now)
 	}
-	err := s.cfg.Store.ConfirmEmail(ctx, confirmation)
+	user, err := s.cfg.Store.ConfirmEmail(ctx, confirmation)
 	var taken *TakenError
 	switch {
 	case errors.As(err, &taken):
@@ -164,11 +168,11 @@ func (s *Service) confirmEmail(ctx context.Context, t OneTimeToken, user User, f
 	}
 	if err != nil {
 		s.auditRefused(ctx, t.event(kind, proof, origin), err)
-		return Verification{}, err
+		return User{}, err
 	}
 	s.Audit(ctx, t.event(kind, proof, origin))
 	s.cfg.Mailer.Wake()
-	return Verification{Address: t.Address, Change: t.Purpose == PurposeChangeEmail}, nil
+	return user, nil
 }
 
 // PeekUndo returns the address that the token of a notice brings back, without using it up, or a *ValidationError on it.

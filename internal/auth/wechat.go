@@ -13,6 +13,8 @@ const (
 	maxOpenID      = 128
 	// groupPrefix stands before the name of a group where an app's id stands otherwise; ids of apps have no colon.
 	groupPrefix = "group:"
+	// noApp stands for the app of openids from before any app was configured.
+	noApp = ""
 	// wechatTime bounds all calls to WeChat of one request, so that its answer is there within 5 s.
 	wechatTime = 4500 * time.Millisecond
 	// wechatNoName is what WeChat shows in the place of a nickname that a person keeps to themselves.
@@ -231,7 +233,7 @@ func isOpenID(s string) bool {
 		return false
 	}
 	for i := range len(s) {
-		if c := s[i]; base62Digit(c) < 0 && c != '_' && c != '-' {
+		if c := s[i]; !isBase62(c) && c != '_' && c != '-' {
 			return false
 		}
 	}
@@ -244,13 +246,13 @@ func (s *Service) signInPerson(ctx context.Context, person WeChatPerson, profile
 	// Two first sign-ins of one person at once: the loser of the race finds the winner's user the second time round.
 	for attempt := 0; ; attempt++ {
 		var signedIn SignedIn
-		user, missing, err := s.findPerson(ctx, person, origin)
+		found, err := s.findPerson(ctx, person, origin)
 		switch {
-		case err == nil && upgrading:
+		case err == nil && upgrading && found.user.ID != guest.User.ID:
 			s.Audit(ctx, refused(AuditIdentityConflict, ReasonTaken, guest.User.ID, person.proof, origin))
 			return SignedIn{}, ErrIdentityTaken
 		case err == nil:
-			signedIn, err = s.signInOwner(ctx, user, person, missing, origin)
+			signedIn, err = s.signInOwner(ctx, found, person, origin)
 		case !errors.Is(err, ErrNotFound):
 			return SignedIn{}, fmt.Errorf("find identity: %w", err)
 		case upgrading:
@@ -258,64 +260,80 @@ func (s *Service) signInPerson(ctx context.Context, person WeChatPerson, profile
 		default:
 			signedIn, err = s.signUpWithWeChat(ctx, person, profile, origin)
 		}
-		if errors.Is(err, ErrIdentityTaken) && attempt < 3 {
+		switch {
+		case (errors.Is(err, ErrIdentityTaken) || errors.Is(err, ErrChanged)) && attempt < 3:
 			continue
+		case errors.Is(err, ErrChanged) && upgrading: // the guest was upgraded or deleted meanwhile: the token is dead
+			return SignedIn{}, ErrUnauthorized
+		case errors.Is(err, ErrChanged):
+			return SignedIn{}, ErrUnproven
 		}
 		return signedIn, err
 	}
 }
 
-// findPerson returns the user that the person is, with those of the person's identities that are nobody's yet, or
-// ErrNotFound. When openid and unionid lead to two users, the openid's is the one: nothing is merged without being asked.
-func (s *Service) findPerson(ctx context.Context, person WeChatPerson, origin Origin) (user User, missing []Identity, err error) {
-	found := false
+// foundPerson is a user that a person is.
+type foundPerson struct {
+	user    User
+	by      Identity   // that led there
+	missing []Identity // those of the person that are nobody's yet
+}
+
+// findPerson returns the user that the person is, or ErrNotFound. When openid and unionid lead to two users, the openid's is
+// the one: nothing is merged without being asked. An openid from before the app was configured counts if nothing else does.
+func (s *Service) findPerson(ctx context.Context, person WeChatPerson, origin Origin) (foundPerson, error) {
+	var found foundPerson
 	for _, identity := range s.identities(person) {
 		owner, err := s.cfg.Store.FindIdentity(ctx, identity)
 		switch {
 		case errors.Is(err, ErrNotFound):
-			missing = append(missing, identity)
+			found.missing = append(found.missing, identity)
 		case err != nil:
-			return User{}, nil, err
-		case !found:
-			user, found = owner, true
-		case owner.ID != user.ID:
-			s.cfg.Logger.Warn("one WeChat account has two users; latchkey user merge can make them one",
-				"openid_user", user.ID, "unionid_user", owner.ID)
-			e := refused(AuditIdentityConflict, ReasonTwoUsers, user.ID, person.proof, origin)
+			return foundPerson{}, err
+		case found.user.ID == 0:
+			found.user, found.by = owner, identity
+		case owner.ID != found.user.ID:
+			s.cfg.Logger.Warn("one WeChat account has two users; latchkey user merge id:FROM id:INTO makes them one",
+				"openid_user", found.user.ID, "unionid_user", owner.ID)
+			e := refused(AuditIdentityConflict, ReasonTwoUsers, found.user.ID, person.proof, origin)
 			e.OtherID = owner.ID
 			s.Audit(ctx, e)
 		}
 	}
-	if !found {
-		return User{}, nil, ErrNotFound
+	if found.user.ID != 0 {
+		return found, nil
 	}
-	return user, missing, nil
+	if person.AppID == noApp {
+		return foundPerson{}, ErrNotFound
+	}
+	var err error
+	found.by = Identity{Provider: wechatProvider, AppID: noApp, Subject: person.OpenID}
+	found.user, err = s.cfg.Store.FindIdentity(ctx, found.by)
+	return found, err
 }
 
-// signInOwner signs in a user that the person is known to be, by those identities that are not missing.
-func (s *Service) signInOwner(ctx context.Context, user User, person WeChatPerson, missing []Identity, origin Origin) (SignedIn, error) {
-	now := s.cfg.Now().UTC()
-	var err error
-	if len(missing) > 0 {
-		err = s.cfg.Identities.AttachIdentities(ctx, user.ID, missing, now)
-		if errors.Is(err, ErrHasIdentity) { // another WeChat account of the user is linked there: this one is proved all the same
-			err = nil
-		} else if err == nil {
-			s.Audit(ctx, AuditEvent{Kind: AuditIdentityLinked, Outcome: AuditOK, UserID: user.ID, Proof: person.proof, Origin: origin})
-		}
-	}
-	if err == nil {
-		err = s.setPhoneNumber(ctx, user.ID, person, now)
-	}
-	var signedIn SignedIn
-	if err == nil {
-		signedIn, err = s.signInAs(ctx, SignIn{UserID: user.ID}, user.Guest, person.proof, origin)
-	}
-	if errors.Is(err, ErrChanged) { // disabled
+// signInOwner signs in a user that the person is known to be. It returns ErrChanged if that is not so any more.
+func (s *Service) signInOwner(ctx context.Context, found foundPerson, person WeChatPerson, origin Origin) (SignedIn, error) {
+	user := found.user
+	if user.Status != StatusActive {
 		s.Audit(ctx, refused(AuditSignIn, ReasonDisabled, user.ID, person.proof, origin))
 		return SignedIn{}, ErrUnproven
 	}
-	return signedIn, err
+	now := s.cfg.Now().UTC()
+	if len(found.missing) > 0 {
+		err := s.cfg.Identities.AttachIdentities(ctx, Attachment{UserID: user.ID, Add: found.missing, Now: now, Known: &found.by})
+		switch {
+		case errors.Is(err, ErrHasIdentity): // another WeChat account of the user is linked there: this one is proved all the same
+		case err != nil:
+			return SignedIn{}, fmt.Errorf("attach identities: %w", err)
+		default:
+			s.Audit(ctx, AuditEvent{Kind: AuditIdentityLinked, Outcome: AuditOK, UserID: user.ID, Proof: person.proof, Origin: origin})
+		}
+	}
+	if err := s.setPhoneNumber(ctx, user.ID, person, now); err != nil {
+		return SignedIn{}, err
+	}
+	return s.signInAs(ctx, SignIn{UserID: user.ID, Identity: &found.by}, user.Guest, person.proof, origin)
 }
 
 func (s *Service) setPhoneNumber(ctx context.Context, user UserID, person WeChatPerson, now time.Time) error {
@@ -345,10 +363,8 @@ func (s *Service) checkWeChatProfile(in WeChatProfile, currentName string) (user
 			own = currentName
 		}
 		switch {
-		case code == TooLong:
-			f.addLimit(FieldEmail, code, maxEmail)
 		case code != "":
-			f.add(FieldEmail, code)
+			f.addEmail(code, in.Email)
 		case e.domain() == s.cfg.PlaceholderDomain && own != "" && e.local() == own: // its own generated address
 		case s.isPlaceholderDomain(e.domain()):
 			f.add(FieldEmail, Reserved)
@@ -426,8 +442,6 @@ func (s *Service) upgradeWithWeChat(ctx context.Context, person WeChatPerson, in
 	switch {
 	case errors.As(err, &taken):
 		return SignedIn{}, taken.validation()
-	case errors.Is(err, ErrChanged):
-		return SignedIn{}, ErrUnauthorized
 	case err != nil:
 		return SignedIn{}, fmt.Errorf("upgrade guest: %w", err)
 	}

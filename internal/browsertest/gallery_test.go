@@ -44,6 +44,18 @@ func gallery(t *testing.T, p *program) []exhibit {
 	}
 }
 
+// strictGallery is the pages of a program that was started with --sign-up=verify-first.
+func strictGallery(p *program) []exhibit {
+	p.must(http.StatusOK, http.MethodPost, "/sign_up/confirm", "", map[string]string{"token": tokenOf(p.signUpLink("jane", "jane"))})
+	page := func(name string) string { return p.url + "/account/" + name + "?" }
+	return []exhibit{
+		{"confirm_sign_up", p.signUpLink("john_smith", "john_smith") + "&", http.StatusOK, nil},
+		{"confirm_sign_up_fault", p.signUpLink("jane", "late") + "&", http.StatusUnprocessableEntity, func(*browser) {}},
+		{"signed_up", page("signed_up"), http.StatusOK, nil},
+		{"dead_link_sign_up", page("confirm_sign_up"), http.StatusUnprocessableEntity, nil},
+	}
+}
+
 // exhibit is one page of the gallery.
 type exhibit struct {
 	name    string
@@ -82,9 +94,19 @@ func (b *browser) fits(name string) {
 // in English and dark in Chinese.
 func TestEveryPage(t *testing.T) {
 	t.Parallel()
-	full := os.Getenv("LATCHKEY_TEST_FULL") != ""
 	p := start(t, "--app-name=Ideaegg", "--app-url=myapp://open")
-	exhibits := gallery(t, p)
+	p.lookAt(t, gallery(t, p))
+}
+
+func TestEveryPageOfStrictSignUp(t *testing.T) {
+	t.Parallel()
+	p := start(t, "--app-name=Ideaegg", "--app-url=myapp://open", "--sign-up=verify-first")
+	p.lookAt(t, strictGallery(p))
+}
+
+func (p *program) lookAt(t *testing.T, exhibits []exhibit) {
+	t.Helper()
+	full := os.Getenv("LATCHKEY_TEST_FULL") != ""
 	for _, language := range []string{"en", "zh-CN"} {
 		t.Run(language, func(t *testing.T) {
 			t.Parallel()

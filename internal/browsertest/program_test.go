@@ -239,6 +239,22 @@ func (p *program) link(m message, page string) string {
 
 // The links of this user's mails, each asked for as people do.
 
+// signUpLink is that of a strict program, whose users have their address before their name.
+func (p *program) signUpLink(username, at string) string {
+	p.t.Helper()
+	address := at + "@example.com"
+	p.must(http.StatusAccepted, http.MethodPost, "/sign_up", "", map[string]string{
+		"username": username, "email": address, "password": password, "password_confirmation": password,
+	})
+	return p.link(p.mail(address, "/account/confirm_sign_up"), "confirm_sign_up")
+}
+
+// tokenOf is the token that a link holds.
+func tokenOf(link string) string {
+	_, token, _ := strings.Cut(link, "?token=")
+	return token
+}
+
 func (p *program) resetLink(username string) string {
 	p.t.Helper()
 	address := username + "@example.com"

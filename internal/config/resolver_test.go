@@ -59,7 +59,7 @@ func TestEverySettingHasAnEnvironmentVariableAndAKey(t *testing.T) {
 	values := map[string]string{
 		"dev": "false", "listen": "127.0.0.1:1", "public-url": "https://a.example", "base-path": "/b", "trusted-proxies": "10.0.0.0/8", "ops-listen": "127.0.0.1:2",
 		"database": "sqlite:x", "database-listen": "postgres://h/d", "migrate": "off", "mail": "dir:x", "mail-from": "a@b.example", "app-name": "X", "templates": "testdata", "app-url": "x://y", "app-logo": "testdata/logo.svg", "password-min-length": "9", "placeholder-email-domain": "c.example",
-		"session-idle": "1h", "session-max-age": "2h", "guest-idle": "3h", "notify-new-device": "on", "rate-limits": "off", "server-keys": "0123456789abcdef",
+		"session-idle": "1h", "session-max-age": "2h", "guest-idle": "3h", "notify-new-device": "on", "sign-up": "verify-first", "breached-passwords": "hibp", "rate-limits": "off", "server-keys": "0123456789abcdef",
 		"wechat-apps": `[{"app_id":"a","secret":"s","kind":"mobile"}]`, "wechat-api": "https://d.example", "wechat-redirects": "https://e.example/", "log-level": "warn", "log-format": "text", "audit-keep": "4h",
 	}
 	env := make(map[string]string)
@@ -211,6 +211,8 @@ func TestTable(t *testing.T) {
 	want := map[string]string{
 		"config LATCHKEY_CONFIG":                                     "",
 		"notify-new-device LATCHKEY_NOTIFY_NEW_DEVICE":               "off",
+		"breached-passwords LATCHKEY_BREACHED_PASSWORDS":             "off",
+		"sign-up LATCHKEY_SIGN_UP":                                   "open",
 		"database-listen LATCHKEY_DATABASE_LISTEN":                   "",
 		"migrate LATCHKEY_MIGRATE":                                   "on",
 		"dev LATCHKEY_DEV":                                           "off",

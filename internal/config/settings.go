@@ -57,7 +57,9 @@ type Settings struct {
 	AppURL  string // of the link back to the app, of a scheme that is safe to follow; empty: there is no link
 	AppLogo Logo
 
+	VerifyFirst            bool          // accounts exist only once their address is confirmed
 	PasswordMinLength      int           // in code points, 1 to 128
+	LookUpBreaches         bool          // new passwords are looked up at Have I Been Pwned
 	PlaceholderEmailDomain string        // lower-case ASCII with at least one dot
 	SessionIdle            time.Duration // a session ends when it has not been used for so long
 	SessionMaxAge          time.Duration // a session ends so long after the sign-in; 0 for no such end
@@ -111,7 +113,9 @@ func (s Serve) Settings() (Settings, error) {
 	s.readMail(&faults, &t)
 	t.AppURL = read(&faults, "app-url", s.AppURL, parseAppURL)
 	t.AppLogo = read(&faults, "app-logo", s.AppLogo, parseLogo)
+	t.VerifyFirst = read(&faults, "sign-up", s.SignUp, parseSignUp)
 	t.PasswordMinLength = read(&faults, "password-min-length", s.PasswordMinLength, parsePasswordMinLength)
+	t.LookUpBreaches = read(&faults, "breached-passwords", s.BreachedPasswords, parseBreachedPasswords)
 	t.PlaceholderEmailDomain = read(&faults, "placeholder-email-domain", s.PlaceholderEmailDomain, parsePlaceholderDomain)
 	t.SessionIdle = read(&faults, "session-idle", s.SessionIdle, parseLifetime)
 	t.SessionMaxAge = read(&faults, "session-max-age", s.SessionMaxAge, parseMaxAge)
@@ -204,6 +208,16 @@ func parseAppName(raw string) (string, error) {
 	return strings.TrimSpace(raw), nil
 }
 
+func parseSignUp(raw string) (verifyFirst bool, err error) {
+	switch raw {
+	case "open":
+		return false, nil
+	case "verify-first":
+		return true, nil
+	}
+	return false, fmt.Errorf("%s is no way to sign up, write open or verify-first", quote(raw))
+}
+
 func parsePasswordMinLength(raw string) (int, error) {
 	n, err := strconv.Atoi(raw)
 	if err != nil || n < minPasswordMinLength || n > maxPasswordMinLength {
@@ -211,6 +225,16 @@ func parsePasswordMinLength(raw string) (int, error) {
 			quote(raw), minPasswordMinLength, maxPasswordMinLength)
 	}
 	return n, nil
+}
+
+func parseBreachedPasswords(raw string) (lookUp bool, err error) {
+	switch raw {
+	case "off":
+		return false, nil
+	case "hibp":
+		return true, nil
+	}
+	return false, fmt.Errorf("%s is no list of breached passwords, write off or hibp", quote(raw))
 }
 
 func parsePlaceholderDomain(raw string) (string, error) {

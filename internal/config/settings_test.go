@@ -93,7 +93,7 @@ func TestErrorNamesEveryFaultInOneLine(t *testing.T) {
 		"--config="+file, "--listen=nowhere", "--public-url=ftp://x.example", "--base-path=api", "--trusted-proxies=10.0.0.0/8,ten,eleven",
 		"--ops-listen=x", "--database=users.db", "--database-listen=sqlite:a.db",
 		"--migrate=yes", "--mail-from=nobody", "--app-name=", "--templates=nowhere", "--app-url=javascript:x", "--app-logo=/dev/null", "--password-min-length=0",
-		"--placeholder-email-domain=localhost", "--session-idle=1s", "--session-max-age=x", "--guest-idle=-1h", "--notify-new-device=yes", "--rate-limits=true",
+		"--placeholder-email-domain=localhost", "--session-idle=1s", "--session-max-age=x", "--guest-idle=-1h", "--notify-new-device=yes", "--sign-up=closed", "--breached-passwords=on", "--rate-limits=true",
 		"--server-keys=short,short", "--wechat-apps={}", "--wechat-api=http://example.com", "--wechat-redirects=x", "--log-format=xml", "--audit-keep=0")
 	if err == nil {
 		t.Fatal("got no error, want one")
@@ -117,7 +117,7 @@ func TestErrorNamesEveryFaultInOneLine(t *testing.T) {
 	}
 	want := []string{
 		"config", "config", "dev", "listen", "public-url", "base-path", "trusted-proxies", "trusted-proxies", "ops-listen", "database",
-		"database-listen", "migrate", "mail-from", "app-name", "templates", "app-url", "app-logo", "password-min-length", "placeholder-email-domain", "session-idle", "session-max-age", "guest-idle",
+		"database-listen", "migrate", "mail-from", "app-name", "templates", "app-url", "app-logo", "sign-up", "password-min-length", "breached-passwords", "placeholder-email-domain", "session-idle", "session-max-age", "guest-idle",
 		"notify-new-device", "rate-limits", "server-keys", "wechat-apps", "wechat-api", "wechat-redirects", "log-level", "log-format", "audit-keep",
 	}
 	if diff := cmp.Diff(want, flags); diff != "" {

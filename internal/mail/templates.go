@@ -37,7 +37,7 @@ const kindTest auth.MailKind = "test"
 
 var (
 	kinds = []auth.MailKind{
-		auth.MailResetPassword, auth.MailVerifyEmail, auth.MailPasswordChanged, auth.MailEmailChanged, auth.MailNewDevice,
+		auth.MailResetPassword, auth.MailVerifyEmail, auth.MailConfirmSignUp, auth.MailAddressTaken, auth.MailPasswordChanged, auth.MailEmailChanged, auth.MailNewDevice,
 	}
 	languages = []auth.Language{auth.English, auth.SimplifiedChinese}
 )
@@ -62,10 +62,12 @@ func pages() []page {
 }
 
 // hasLink and hasCode say what a kind is for: without it a letter is useless.
-func (p page) hasLink() bool { return p.hasCode() || p.kind == auth.MailEmailChanged }
+func (p page) hasLink() bool {
+	return p.hasCode() || p.kind == auth.MailEmailChanged || p.kind == auth.MailAddressTaken
+}
 
 func (p page) hasCode() bool {
-	return p.kind == auth.MailResetPassword || p.kind == auth.MailVerifyEmail
+	return p.kind == auth.MailResetPassword || p.kind == auth.MailVerifyEmail || p.kind == auth.MailConfirmSignUp
 }
 
 // templates put letters into words.

@@ -23,7 +23,7 @@ import (
 )
 
 var kinds = []auth.MailKind{
-	auth.MailResetPassword, auth.MailVerifyEmail, auth.MailPasswordChanged, auth.MailEmailChanged, auth.MailNewDevice,
+	auth.MailResetPassword, auth.MailVerifyEmail, auth.MailConfirmSignUp, auth.MailAddressTaken, auth.MailPasswordChanged, auth.MailEmailChanged, auth.MailNewDevice,
 }
 
 const chromeOnWindows = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36"
@@ -39,6 +39,10 @@ func letterOf(kind auth.MailKind, language auth.Language) auth.Letter {
 		l.Link, l.Code, l.LinkTTL = link, code, 30*time.Minute
 	case auth.MailVerifyEmail:
 		l.Link, l.Code, l.LinkTTL = "https://accounts.example.com/account/verify_email?token="+token, code, 24*time.Hour
+	case auth.MailConfirmSignUp:
+		l.Link, l.Code, l.LinkTTL = "https://accounts.example.com/account/confirm_sign_up?token="+token, code, 24*time.Hour
+	case auth.MailAddressTaken:
+		l.Link = "https://accounts.example.com/account/forgot_password"
 	case auth.MailEmailChanged:
 		l.Link, l.LinkTTL = "https://accounts.example.com/account/undo_email_change?token="+token, 7*24*time.Hour
 		l.NewEmail = "smith@example.net"

@@ -57,7 +57,7 @@ func newHouse(t *testing.T) *house {
 	}
 	t.Cleanup(func() { _ = hasher.Close() })
 	h.service, err = auth.New(auth.Config{
-		Store: h.store, Identities: h.store, Limits: h.store, AuditLog: h.store, Cache: cache, Hasher: hasher, Mailer: h.waker, Logger: slog.New(slog.DiscardHandler), Now: h.clock.Now,
+		Store: h.store, Identities: h.store, Codes: h.store, SignUps: h.store, Limits: h.store, AuditLog: h.store, Cache: cache, Hasher: hasher, Mailer: h.waker, Logger: slog.New(slog.DiscardHandler), Now: h.clock.Now,
 		PublicURL: "https://accounts.example.com", PlaceholderDomain: dbtest.PlaceholderDomain, PasswordMinLength: 8,
 		SessionIdle: time.Hour, GuestIdle: time.Hour, AuditKeep: time.Hour,
 	})
@@ -104,7 +104,7 @@ func (h *house) queue(m auth.OutboxMessage) {
 	if m.NotAfter.IsZero() {
 		m.NotAfter = m.QueuedAt.Add(30 * time.Minute)
 	}
-	if err := h.store.QueueMail(h.t.Context(), m); err != nil {
+	if _, err := h.store.QueueMail(h.t.Context(), m); err != nil {
 		h.t.Fatal(err)
 	}
 	h.waker.Wake()

@@ -148,7 +148,7 @@ func (p *post) queue(n int) {
 	p.t.Helper()
 	inParallel(8, n, func(i int) {
 		now := p.cfg.Now()
-		err := p.service.store.QueueMail(p.t.Context(), auth.OutboxMessage{
+		_, err := p.service.store.QueueMail(p.t.Context(), auth.OutboxMessage{
 			Kind: auth.MailPasswordChanged, UserID: p.user, Recipient: fmt.Sprintf("reader-%d@example.com", i),
 			Origin: auth.Origin{Language: auth.English}, QueuedAt: now, NotAfter: now.Add(24 * time.Hour),
 		})

@@ -43,7 +43,7 @@ func newStack(t *testing.T, cfg sqlstore.Config) *stack {
 	}
 	t.Cleanup(func() { _ = hasher.Close() })
 	service, err := auth.New(auth.Config{
-		Store: store, Identities: store, Limits: store, AuditLog: store, Cache: cache, Hasher: hasher, Mailer: mail.NewWaker(), Logger: cfg.Logger, Now: cfg.Now,
+		Store: store, Identities: store, Codes: store, SignUps: store, Limits: store, AuditLog: store, Cache: cache, Hasher: hasher, Mailer: mail.NewWaker(), Logger: cfg.Logger, Now: cfg.Now,
 		PublicURL: "https://accounts.example.com", PlaceholderDomain: dbtest.PlaceholderDomain, PasswordMinLength: 8,
 		SessionIdle: 90 * 24 * time.Hour, GuestIdle: 30 * 24 * time.Hour, AuditKeep: time.Hour,
 	})

@@ -259,14 +259,15 @@ func (h *Hasher) VerifyNothing(ctx context.Context, client, password string) err
 	return err
 }
 
-// Derive returns the argon2id key of secret with DefaultParams, whatever the Config says, and a salt of 8 to 64
-// bytes that the caller keeps: for short one-time codes, whose plain SHA-256 would be guessed in an instant.
+// Derive returns the argon2id key of secret with the costs of new hashes and a salt of 8 to 64 bytes that the caller
+// keeps: for short one-time codes, whose plain SHA-256 would be guessed in an instant. Hashers with other Params derive
+// other keys: codes that are outstanding when the costs are raised die with that.
 // Errors: those of Hash.
 func (h *Hasher) Derive(ctx context.Context, client, secret string, salt []byte) ([keySize]byte, error) {
 	if len(salt) < minSalt || len(salt) > maxSalt {
 		return [keySize]byte{}, fmt.Errorf("passhash: salt of %d bytes", len(salt))
 	}
-	key, err := h.derive(ctx, client, DefaultParams, slices.Clone(salt), keySize, secret)
+	key, err := h.derive(ctx, client, h.params, slices.Clone(salt), keySize, secret)
 	if err != nil {
 		return [keySize]byte{}, err
 	}

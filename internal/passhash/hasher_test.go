@@ -252,10 +252,10 @@ func TestUnknownLoginCostsAsMuchAsAWrongPassword(t *testing.T) {
 	}
 }
 
-func TestDeriveDependsOnSecretAndSaltOnly(t *testing.T) {
+func TestDeriveDependsOnSecretSaltAndParamsOnly(t *testing.T) {
 	t.Parallel()
 	salt := []byte("a salt of sixteen")
-	want := [32]byte(argon2.IDKey([]byte("12345678"), salt, 2, 19456, 1, 32))
+	want := [32]byte(argon2.IDKey([]byte("12345678"), salt, cheap.Passes, cheap.MemoryKiB, cheap.Lanes, 32))
 	bothWays(t, passhash.Config{Params: cheap, MaxWait: time.Minute}, func(t *testing.T, h *passhash.Hasher) {
 		if got, err := h.Derive(t.Context(), "client", "12345678", salt); err != nil || got != want {
 			t.Errorf("got %x, %v, want %x", got, err, want)

@@ -75,6 +75,7 @@ func HelperMain(args []string) int {
 	nameProcess()
 	debug.SetGCPercent(-1) // see helperServer.collect
 	debug.SetMemoryLimit(opts.memoryLimit)
+	debug.FreeOSMemory() // what the rest of the program made at its start
 	if err := ServeHelper(os.Stdin, os.Stdout, opts.workers); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

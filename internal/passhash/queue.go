@@ -22,6 +22,16 @@ type job struct {
 	answered bool
 }
 
+// Background is the client of work that nobody looks at while it is done, such as the codes of outgoing mail. It is
+// served when nobody else waits, and every backgroundTurn-th time when somebody does, so that a storm neither feels it
+// nor keeps it from getting done; it may wait backgroundWait times as long as others, and is never refused for a full
+// queue: its only user bounds how much of it there is at once.
+const (
+	Background     = "background"
+	backgroundTurn = 16
+	backgroundWait = 10
+)
+
 // outcome is the answer to a job: a key or an error.
 type outcome struct {
 	key []byte
@@ -36,13 +46,14 @@ type queue struct {
 	waiting int
 	lanes   map[string]*lane
 	turns   *list.List // of *lane, each with at least one job; the front is served next
+	passed  int        // how often others were served since Background was, while it waited
 }
 
 // lane holds the waiting jobs of one client, oldest first.
 type lane struct {
 	client string
-	jobs   *list.List // of *job
-	turn   *list.Element
+	jobs   *list.List    // of *job
+	turn   *list.Element // nil for Background
 }
 
 func newQueue(limit int) *queue {
@@ -54,7 +65,7 @@ func newQueue(limit int) *queue {
 // j is not admitted. (Against a client with only one job more there is nothing to gain: the two would merely
 // swap their shares, and with a crowd of one-job clients every newcomer would push out somebody who has waited.)
 func (q *queue) push(j *job) (displaced *job, admitted bool) {
-	if q.waiting >= q.limit {
+	if q.waiting >= q.limit && j.client != Background {
 		longest := q.longest()
 		if longest == nil || longest.jobs.Len() <= q.waitingOf(j.client)+1 {
 			return nil, false
@@ -65,7 +76,9 @@ func (q *queue) push(j *job) (displaced *job, admitted bool) {
 	l := q.lanes[j.client]
 	if l == nil {
 		l = &lane{client: j.client, jobs: list.New()}
-		l.turn = q.turns.PushBack(l)
+		if j.client != Background {
+			l.turn = q.turns.PushBack(l)
+		}
 		q.lanes[j.client] = l
 	}
 	j.lane, j.place = l, l.jobs.PushBack(j)
@@ -75,15 +88,31 @@ func (q *queue) push(j *job) (displaced *job, admitted bool) {
 
 // pop takes out the job that is to be served next, or returns nil.
 func (q *queue) pop() *job {
-	front := q.turns.Front()
-	if front == nil {
+	l := q.next()
+	if l == nil {
 		return nil
 	}
-	l, _ := front.Value.(*lane)
-	q.turns.MoveToBack(front)
 	j, _ := l.jobs.Front().Value.(*job)
 	q.remove(j)
 	return j
+}
+
+// next returns the lane that is to be served next, or nil.
+func (q *queue) next() *lane {
+	background, front := q.lanes[Background], q.turns.Front()
+	if background != nil && (front == nil || q.passed >= backgroundTurn-1) {
+		q.passed = 0
+		return background
+	}
+	if front == nil {
+		return nil
+	}
+	if background != nil {
+		q.passed++
+	}
+	l, _ := front.Value.(*lane)
+	q.turns.MoveToBack(front)
+	return l
 }
 
 // remove takes j out and reports whether it was waiting.
@@ -96,7 +125,9 @@ func (q *queue) remove(j *job) bool {
 	j.lane, j.place = nil, nil
 	q.waiting--
 	if l.jobs.Len() == 0 {
-		q.turns.Remove(l.turn)
+		if l.turn != nil {
+			q.turns.Remove(l.turn)
+		}
 		delete(q.lanes, l.client)
 	}
 	return true

@@ -49,6 +49,29 @@ func TestQueueServesClientsInTurn(t *testing.T) {
 	}
 }
 
+func TestBackgroundNeitherDelaysNorStarves(t *testing.T) {
+	t.Parallel()
+	q := passhash.NewQueue(40)
+	for i := range 4 {
+		q.Push(passhash.Background, fmt.Sprintf("mail%d", i))
+	}
+	for i := range 36 {
+		q.Push(fmt.Sprintf("client%d", i%7), fmt.Sprintf("x%d", i))
+	}
+	if displaced, admitted := q.Push(passhash.Background, "mail4"); !admitted || displaced != "" {
+		t.Errorf("push to a full queue: got %q displaced, admitted %v", displaced, admitted)
+	}
+	var places []int
+	for i, name := range strings.Fields(drain(q)) {
+		if strings.HasPrefix(name, "mail") {
+			places = append(places, i)
+		}
+	}
+	if diff := cmp.Diff([]int{15, 31, 38, 39, 40}, places); diff != "" { // every 16th, and the rest when nobody waits
+		t.Error(diff)
+	}
+}
+
 func TestFloodingClientCannotStarveAnother(t *testing.T) {
 	t.Parallel()
 	q := passhash.NewQueue(16)

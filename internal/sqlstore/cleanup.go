@@ -20,6 +20,7 @@ func (s *Store) CleanUp(ctx context.Context, due auth.Due, limit int) (int, erro
 		{"sessions", deleteExpiredSessions, due.Now, updateGuestsOfExpiredSessions},
 		{"one-time tokens", deleteExpiredOneTimeTokens, due.Now, ""},
 		{"handovers", deleteExpiredHandovers, due.Now, ""},
+		{"sign-ups", deleteExpiredSignUps, due.Now, ""},
 		{"guest keys", deleteExpiredGuestKeys, due.Now, ""},
 		{"usernames", deleteHeldUsernames, due.DeletedBefore, ""},
 		{"messages", deleteOldMessages, due.FailedMailBefore, ""},

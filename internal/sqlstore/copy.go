@@ -13,7 +13,7 @@ import (
 // copiedTables are all tables with something to keep, those first that others refer to. Invalidations are for caches of
 // running nodes, access tokens of WeChat apps are fetched again, handovers live for a minute and requests for mail matter
 // for an hour: they stay behind.
-var copiedTables = []string{"users", "identities", "sessions", "outbox", "one_time_tokens", "guest_keys", "guess_failures", "audit_events"}
+var copiedTables = []string{"users", "identities", "sessions", "outbox", "one_time_tokens", "guest_keys", "sign_ups", "guess_failures", "audit_events"}
 
 // ErrNotEmpty says that the database to copy to has users or something else already.
 var ErrNotEmpty = errors.New("the database to copy to is not empty")

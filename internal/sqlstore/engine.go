@@ -63,9 +63,6 @@ type statement struct {
 	// check refuses the answer, with the error of which the transaction ends; rows is how many rows were written, or
 	// scanned into dest. It runs no statement. nil: any answer will do.
 	check func(rows int64) error
-	// checkFollows says that if check refuses the answer, a statement behind this one is refused by the database: then
-	// COMMIT need not wait for check.
-	checkFollows bool
 }
 
 // run runs the statement at once.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ideaegg/latchkey/internal/auth"
@@ -12,17 +13,25 @@ import (
 var _ auth.Identities = (*Store)(nil)
 
 // AttachIdentities implements auth.Identities.
-func (s *Store) AttachIdentities(ctx context.Context, user auth.UserID, add []auth.Identity, now time.Time) error {
+func (s *Store) AttachIdentities(ctx context.Context, a auth.Attachment) error {
 	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
-		owner, _, err := s.queryUser(ctx, q, auth.ErrChanged, lockUser, int64(user))
+		user, _, err := s.queryUser(ctx, q, auth.ErrChanged, lockUser, int64(a.UserID))
 		switch {
 		case err != nil:
 			return fmt.Errorf("lock user: %w", err)
-		case owner.Guest:
+		case user.Guest:
 			return auth.ErrChanged
 		}
-		for _, identity := range add {
-			if err := s.attachIdentity(ctx, q, user, identity, now); err != nil {
+		if a.Known != nil {
+			err = mustOwn(ctx, q, a.UserID, *a.Known)
+		} else {
+			err = mustLive(ctx, q, a.UserID, a.Session)
+		}
+		if err != nil {
+			return err
+		}
+		for _, identity := range a.Add {
+			if err := s.attachIdentity(ctx, q, a.UserID, identity, a.Now); err != nil {
 				return err
 			}
 		}
@@ -30,8 +39,35 @@ func (s *Store) AttachIdentities(ctx context.Context, user auth.UserID, add []au
 	})
 }
 
+// mustLive returns auth.ErrChanged if the user's session has ended. Whoever holds the user's row knows it until the end of
+// the transaction: what ends sessions of a user for a reason of safety locks that row first.
+func mustLive(ctx context.Context, q querier, user auth.UserID, session auth.SessionID) error {
+	var n int64
+	if err := q.row(ctx, selectSessionCount, []any{int64(session), int64(user)}, &n); err != nil {
+		return fmt.Errorf("look for the session: %w", err)
+	}
+	if n == 0 {
+		return auth.ErrChanged
+	}
+	return nil
+}
+
+// mustOwn returns auth.ErrChanged, or has the transaction end with it, if the identity is not the user's any more.
+func mustOwn(ctx context.Context, q querier, user auth.UserID, i auth.Identity) error {
+	var owner int64
+	return q.later(ctx, statement{
+		doing: "find owner of identity", sql: selectIdentityOwner, args: []any{i.Provider, i.AppID, i.Subject}, dest: []any{&owner},
+		check: func(rows int64) error {
+			if rows == 0 || auth.UserID(owner) != user {
+				return auth.ErrChanged
+			}
+			return nil
+		},
+	})
+}
+
 func (s *Store) attachIdentity(ctx context.Context, q querier, user auth.UserID, i auth.Identity, now time.Time) error {
-	added, err := q.exec(ctx, insertIdentityIfNew, int64(user), i.Provider, i.AppID, i.Subject, micros(now))
+	added, err := q.exec(ctx, insertIdentity, int64(user), i.Provider, i.AppID, i.Subject, micros(now))
 	if err != nil {
 		return fmt.Errorf("insert identity: %w", err)
 	}
@@ -51,44 +87,61 @@ func (s *Store) attachIdentity(ctx context.Context, q querier, user auth.UserID,
 }
 
 // ListIdentities implements auth.Identities.
-func (s *Store) ListIdentities(ctx context.Context, user auth.UserID) ([]auth.LinkedIdentity, error) {
-	var list []auth.LinkedIdentity
-	err := s.engine.read(ctx, func(ctx context.Context, q querier) error {
-		list = nil
-		return q.rows(ctx, selectIdentitiesOfUser, []any{int64(user), int64(auth.MaxIdentities)}, func(scan func(...any) error) error {
-			var i auth.LinkedIdentity
-			var id, createdAt int64
-			if err := scan(&id, &i.Provider, &i.AppID, &createdAt); err != nil {
-				return err
-			}
-			i.ID, i.CreatedAt = auth.IdentityID(id), fromMicros(createdAt)
-			list = append(list, i)
-			return nil
-		})
+func (s *Store) ListIdentities(ctx context.Context, user auth.UserID) (list []auth.LinkedIdentity, err error) {
+	err = s.engine.read(ctx, func(ctx context.Context, q querier) error {
+		list, err = listIdentities(ctx, q, user)
+		return err
 	})
 	return list, err
 }
 
+func listIdentities(ctx context.Context, q querier, user auth.UserID) ([]auth.LinkedIdentity, error) {
+	var list []auth.LinkedIdentity
+	err := q.rows(ctx, selectIdentitiesOfUser, []any{int64(user), int64(auth.MaxIdentities)}, func(scan func(...any) error) error {
+		var i auth.LinkedIdentity
+		var id, createdAt int64
+		if err := scan(&id, &i.Provider, &i.AppID, &createdAt); err != nil {
+			return err
+		}
+		i.ID, i.CreatedAt = auth.IdentityID(id), fromMicros(createdAt)
+		list = append(list, i)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list identities: %w", err)
+	}
+	return list, nil
+}
+
 // DetachIdentities implements auth.Identities.
-func (s *Store) DetachIdentities(ctx context.Context, user auth.UserID, remove []auth.IdentityID) error {
+func (s *Store) DetachIdentities(ctx context.Context, d auth.Detachment) error {
 	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
-		_, password, err := s.queryUser(ctx, q, auth.ErrChanged, lockUser, int64(user))
+		_, password, err := s.queryUser(ctx, q, auth.ErrChanged, lockUser, int64(d.UserID))
 		if err != nil {
 			return fmt.Errorf("lock user: %w", err)
 		}
-		for _, id := range remove {
-			if _, err := q.exec(ctx, deleteIdentity, int64(id), int64(user)); err != nil {
+		if err := mustLive(ctx, q, d.UserID, d.Session); err != nil {
+			return err
+		}
+		var removed int64
+		for _, appID := range d.AppIDs {
+			n, err := q.exec(ctx, deleteIdentity, int64(d.UserID), d.Provider, appID)
+			if err != nil {
 				return fmt.Errorf("delete identity: %w", err)
 			}
+			removed += n
+		}
+		if removed == 0 {
+			return auth.ErrNotFound
 		}
 		if password != "" {
 			return nil
 		}
-		var left int64
-		if err := q.row(ctx, selectIdentityCount, []any{int64(user)}, &left); err != nil {
-			return fmt.Errorf("count identities: %w", err)
+		left, err := listIdentities(ctx, q, d.UserID)
+		if err != nil {
+			return err
 		}
-		if left == 0 {
+		if !slices.ContainsFunc(left, func(i auth.LinkedIdentity) bool { return slices.Contains(d.WaysIn, i.AppID) }) {
 			return auth.ErrLastWayIn
 		}
 		return nil

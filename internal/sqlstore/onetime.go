@@ -48,6 +48,14 @@ func (s *Store) IssueOneTimeToken(ctx context.Context, t auth.OneTimeToken) erro
 		case t.Purpose.ProvesOwnAddress() && (user.EmailGenerated || !strings.EqualFold(user.Email, t.Address)):
 			return auth.ErrChanged
 		}
+		// Behind the lock: whoever ends the user's resets or changes of address takes their messages out under it.
+		var queued int64
+		switch err := q.row(ctx, selectMessage, []any{int64(t.MessageID)}, &queued); {
+		case errors.Is(err, errNoRows):
+			return auth.ErrChanged
+		case err != nil:
+			return fmt.Errorf("look for message: %w", err)
+		}
 		return s.putOneTimeToken(ctx, q, t)
 	})
 }
@@ -109,11 +117,30 @@ func (s *Store) AttemptOneTimeCode(ctx context.Context, user auth.UserID, purpos
 	return list, nil
 }
 
+var _ auth.Codes = (*Store)(nil)
+
+// ReturnOneTimeCodeAttempt implements auth.Codes.
+func (s *Store) ReturnOneTimeCodeAttempt(ctx context.Context, t auth.OneTimeToken) error {
+	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
+		_, err := q.exec(ctx, updateOneTimeCodeAttemptBack, int64(t.ID), t.TokenHash[:])
+		return err
+	})
+}
+
 // ResetPassword implements auth.Store.
 func (s *Store) ResetPassword(ctx context.Context, p auth.PasswordReset) error {
 	t := p.Token
 	return s.change(ctx, t.UserID, func(ctx context.Context, q querier) error {
 		// The user's row first, as everywhere: two transactions that lock in the same order cannot wait for each other.
+		user, _, err := s.queryUser(ctx, q, auth.ErrTokenInvalid, lockUser, int64(t.UserID))
+		if err != nil {
+			return fmt.Errorf("lock user: %w", err)
+		}
+		if !user.EmailVerified {
+			if _, err := q.exec(ctx, deleteIdentitiesOfUser, int64(t.UserID)); err != nil {
+				return fmt.Errorf("delete identities: %w", err)
+			}
+		}
 		n, err := q.exec(ctx, updateUserResetPassword, int64(t.UserID), t.EmailKey, string(p.Password), micros(p.Now))
 		switch {
 		case err != nil:
@@ -160,8 +187,8 @@ func (s *Store) endResets(ctx context.Context, q querier, user auth.UserID, emai
 		}
 	}
 	if err := q.later(ctx, statement{
-		doing: "delete queued changes of address", sql: deleteMessagesElsewhere,
-		args: []any{int64(user), string(auth.MailVerifyEmail), strings.ToLower(email)},
+		doing: "delete queued changes of address", sql: deleteMessagesOfUserAndKind,
+		args: []any{int64(user), string(auth.MailChangeEmail)},
 	}); err != nil {
 		return err
 	}

@@ -9,8 +9,12 @@ import (
 )
 
 // QueueMail implements auth.Store.
-func (s *Store) QueueMail(ctx context.Context, m auth.OutboxMessage) error {
-	return s.engine.write(ctx, func(ctx context.Context, q querier) error { return s.insertMessage(ctx, q, &m) })
+func (s *Store) QueueMail(ctx context.Context, m auth.OutboxMessage) (id auth.MessageID, err error) {
+	err = s.engine.write(ctx, func(ctx context.Context, q querier) (err error) {
+		id, err = s.queue(ctx, q, &m)
+		return err
+	})
+	return id, err
 }
 
 func (s *Store) insertMessage(ctx context.Context, q querier, m *auth.OutboxMessage) error {

@@ -142,30 +142,36 @@ func TestServerThatGoesAwayIsUnavailable(t *testing.T) {
 }
 
 // TestIDsThatAreGivenOutAgain: a standby that takes over may lack the last ids that its predecessor gave out. A node that
-// gets such an id for a user is refused once, not for as long as its ids last.
+// gets such an id for a user is refused once, not for as long as its ids last, and leaves the id's user alone.
 func TestIDsThatAreGivenOutAgain(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	cfg := dbtest.Postgres(t)
-	before, after := open(t, cfg), open(t, cfg)
-	known := make(map[auth.UserID]bool)
-	create := func(s *sqlstore.Store) error {
-		user, err := s.CreateUser(ctx, newGuest())
-		if err == nil && known[user.ID] {
-			t.Errorf("id %d belongs to two users", user.ID)
+	for _, n := range []auth.NewUser{newGuest(), newUser("late")} {
+		cfg := dbtest.Postgres(t)
+		before, after := open(t, cfg), open(t, cfg)
+		known := make(map[auth.UserID]bool)
+		create := func(s *sqlstore.Store, n auth.NewUser) error {
+			user, err := s.CreateUser(ctx, n)
+			if err == nil && known[user.ID] {
+				t.Errorf("id %d belongs to two users", user.ID)
+			}
+			known[user.ID] = true
+			return err
 		}
-		known[user.ID] = true
-		return err
-	}
-	for range 3 {
-		must(t, create(before))
-	}
-	execute(t, raw(t, cfg), "SELECT setval(pg_get_serial_sequence('users', 'id'), 1)")
-	if err := create(after); !errors.Is(err, auth.ErrSessionIDTaken) {
-		t.Errorf("got %v for an id that is in use, want %v", err, auth.ErrSessionIDTaken)
-	}
-	for range 100 {
-		must(t, create(after))
-		must(t, create(before))
+		for range 3 {
+			must(t, create(before, newGuest()))
+		}
+		execute(t, raw(t, cfg), "SELECT setval(pg_get_serial_sequence('users', 'id'), 1)")
+		if err := create(after, n); !errors.Is(err, auth.ErrSessionIDTaken) {
+			t.Errorf("got %v for an id that is in use, want %v", err, auth.ErrSessionIDTaken)
+		}
+		if sessions, err := after.ListSessions(ctx, 2, noon); err != nil || len(sessions) != 1 {
+			t.Errorf("got %d sessions and error %v of the id's user, want theirs alone", len(sessions), err)
+		}
+		must(t, create(after, n))
+		for range 100 {
+			must(t, create(after, newGuest()))
+			must(t, create(before, newGuest()))
+		}
 	}
 }

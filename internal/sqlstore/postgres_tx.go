@@ -50,7 +50,7 @@ const (
 
 // commit makes the transaction durable. Statements whose answer may refuse it are waited for first.
 func (t *postgresTx) commit(ctx context.Context) error {
-	if slices.ContainsFunc(t.queued, func(s statement) bool { return s.check != nil && !s.checkFollows }) {
+	if slices.ContainsFunc(t.queued, func(s statement) bool { return s.check != nil }) {
 		if err := t.send(ctx, "", nil, nil); err != nil {
 			return err
 		}

@@ -33,7 +33,8 @@ func TestDeletionRemovesAllPersonalData(t *testing.T) {
 			{Kind: auth.MailPasswordChanged, Recipient: n.Email.Address, UserID: user.ID},
 		} {
 			m.Origin, m.QueuedAt, m.NotAfter = n.Session.Origin, noon, noon.Add(time.Hour)
-			must(t, store.QueueMail(ctx, m))
+			_, err := store.QueueMail(ctx, m)
+			must(t, err)
 		}
 		messages, err := store.LeaseMail(ctx, noon, noon, 10)
 		must(t, err)
@@ -41,7 +42,7 @@ func TestDeletionRemovesAllPersonalData(t *testing.T) {
 			must(t, store.FailMail(ctx, m.ID, "550 no personal@example.com here"))
 		}
 		must(t, store.IssueOneTimeToken(ctx, auth.OneTimeToken{
-			MessageID: 1, UserID: user.ID, Purpose: auth.PurposeResetPassword, Address: n.Email.Address, EmailKey: n.Email.Key,
+			MessageID: messages[0].ID, UserID: user.ID, Purpose: auth.PurposeResetPassword, Address: n.Email.Address, EmailKey: n.Email.Key,
 			IssuedAt: noon, ExpiresAt: noon.Add(time.Hour),
 		}))
 

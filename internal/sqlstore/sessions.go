@@ -62,6 +62,11 @@ func (s *Store) CreateSession(ctx context.Context, in auth.SignIn) (auth.User, e
 		if err := q.later(ctx, statement{doing: "update user", sql: sql, args: args, dest: user.dest(), check: orElse(auth.ErrChanged)}); err != nil {
 			return err
 		}
+		if in.Identity != nil {
+			if err := mustOwn(ctx, q, in.UserID, *in.Identity); err != nil {
+				return err
+			}
+		}
 		if in.Lane != nil {
 			if err := settle(ctx, q, *in.Lane, in.Session.CreatedAt); err != nil {
 				return err

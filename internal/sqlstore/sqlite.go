@@ -57,7 +57,7 @@ const (
 
 // openSQLite opens the database file, whose schema is up to date.
 func openSQLite(path string) (*sqliteEngine, error) {
-	readers, err := sql.Open("sqlite", sqliteDSN(path, "query_only(1)"))
+	readers, err := sql.Open("sqlite", sqliteDSN(path, "query_only(1)", readerCache))
 	if err != nil {
 		return nil, fmt.Errorf("open database for reading: %w", err)
 	}
@@ -90,6 +90,14 @@ func createPrivate(path string) error {
 	return nil
 }
 
+// What a connection keeps of the file in memory, in KiB. Pages that are not there are in the operating system's memory if
+// that has room, once for all connections. Readers look rows up by their key: what they need over and over is the upper
+// part of the trees. The writer keeps what it changes until the commit.
+const (
+	readerCache = "cache_size(-2000)"
+	writerCache = "cache_size(-8000)"
+)
+
 func sqliteDSN(path string, pragmas ...string) string {
 	q := url.Values{}
 	for _, p := range append([]string{
@@ -98,7 +106,6 @@ func sqliteDSN(path string, pragmas ...string) string {
 		"synchronous(FULL)", // an acknowledged write has been fsynced
 		"foreign_keys(1)",
 		"temp_store(MEMORY)",
-		"cache_size(-8000)", // KiB
 	}, pragmas...) {
 		q.Add("_pragma", p)
 	}
@@ -272,7 +279,7 @@ func (w *sqliteWriter) open(ctx context.Context) error {
 	if w.conn != nil {
 		return nil
 	}
-	db, err := sql.Open("sqlite", sqliteDSN(w.path))
+	db, err := sql.Open("sqlite", sqliteDSN(w.path, writerCache))
 	if err != nil {
 		return fmt.Errorf("open database for writing: %w", err)
 	}

@@ -20,11 +20,16 @@ const (
 	selectUserByIdentity = `SELECT ` + userColumns + ` FROM identities JOIN users ON users.id = identities.user_id
 		WHERE identities.provider = $1 AND identities.app_id = $2 AND identities.subject = $3 AND users.status <> 2`
 
-	// $12 is NULL where the database makes the id.
-	insertUser = `INSERT INTO users (id, username, email, email_key, fullname, avatar, phone_number, password_hash,
+	userValues = `INSERT INTO users (id, username, email, email_key, fullname, avatar, phone_number, password_hash,
 			guest, status, language, created_at, signed_in_at, phone_number_verified_at)
-		VALUES ($12, $1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $10, $11)
-		RETURNING ` + userColumns
+		VALUES ($12, $1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $10, $11)`
+
+	// It returns no row for a name or address that is taken. PostgreSQL would write the refusal of an index into its log,
+	// with the name or address that it is about. $12 is NULL where the database makes the id.
+	insertUser = userValues + ` ON CONFLICT DO NOTHING RETURNING ` + userColumns
+
+	// A guest's name is made up, and may stand in a log. If it is taken the transaction ends, without anybody looking.
+	insertGuest = userValues + ` RETURNING ` + userColumns
 
 	// $5 is the fullname that was given, or NULL: then a fullname that is still the old username follows it.
 	updateGuestToUser = `UPDATE users SET
@@ -54,11 +59,13 @@ const (
 		WHERE id = $1 AND status = 0 AND email_key = $2`
 
 	updateUserEmailVerified = `UPDATE users SET email_verified_at = COALESCE(email_verified_at, $3)
-		WHERE id = $1 AND status = 0 AND email_key = $2`
+		WHERE id = $1 AND status = 0 AND email_key = $2
+		RETURNING ` + userColumns
 
 	// $5 is the key of the address that is to be replaced, NULL for a generated one.
 	updateUserEmail = `UPDATE users SET email = $2, email_key = $3, email_verified_at = $4
-		WHERE id = $1 AND status = 0 AND email_key IS NOT DISTINCT FROM $5`
+		WHERE id = $1 AND status = 0 AND email_key IS NOT DISTINCT FROM $5
+		RETURNING ` + userColumns
 
 	updateUserEmailBack = `UPDATE users SET email = $2, email_key = $3, email_verified_at = $4 WHERE id = $1 AND status = 0`
 
@@ -75,8 +82,10 @@ const (
 
 	updateUserStatus = `UPDATE users SET status = $2 WHERE id = $1 AND status <> 2`
 
-	// The two that follow change nothing: they lock the user's row, in a way that both engines understand.
+	// The three that follow change nothing: they lock the user's row, in a way that both engines understand.
 	lockUser = `UPDATE users SET status = status WHERE id = $1 AND status = 0 RETURNING ` + userColumns
+
+	lockGuest = `UPDATE users SET status = status WHERE id = $1 AND status = 0 AND guest = 1 RETURNING ` + userColumns
 
 	lockUserWithPassword = `UPDATE users SET status = status WHERE id = $1 AND status = 0 AND password_hash IS NOT DISTINCT FROM $2
 		RETURNING ` + userColumns
@@ -94,17 +103,14 @@ const (
 )
 
 const (
-	insertIdentity = `INSERT INTO identities (user_id, provider, app_id, subject, created_at) VALUES ($1, $2, $3, $4, $5)`
-
-	insertIdentityIfNew = insertIdentity + ` ON CONFLICT DO NOTHING`
+	insertIdentity = `INSERT INTO identities (user_id, provider, app_id, subject, created_at) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT DO NOTHING`
 
 	selectIdentityOwner = `SELECT user_id FROM identities WHERE provider = $1 AND app_id = $2 AND subject = $3`
 
 	selectIdentitiesOfUser = `SELECT id, provider, app_id, created_at FROM identities WHERE user_id = $1 ORDER BY id LIMIT $2`
 
-	selectIdentityCount = `SELECT COUNT(*) FROM identities WHERE user_id = $1`
-
-	deleteIdentity = `DELETE FROM identities WHERE id = $1 AND user_id = $2`
+	deleteIdentity = `DELETE FROM identities WHERE user_id = $1 AND provider = $2 AND app_id = $3`
 
 	updateIdentitiesOwner = `UPDATE identities SET user_id = $2 WHERE user_id = $1`
 
@@ -132,6 +138,8 @@ const (
 
 	selectSession = `SELECT ` + sessionColumns + `, ` + userColumns + `
 		FROM sessions JOIN users ON users.id = sessions.user_id WHERE sessions.id = $1`
+
+	selectSessionCount = `SELECT COUNT(*) FROM sessions WHERE id = $1 AND user_id = $2`
 
 	selectSessionsOfUser = `SELECT ` + sessionColumns + ` FROM sessions
 		WHERE sessions.user_id = $1 AND sessions.expires_at > $2 ORDER BY sessions.id DESC LIMIT $3`
@@ -164,6 +172,8 @@ const (
 			(SELECT id FROM outbox WHERE next_attempt_at <= $1 ORDER BY next_attempt_at LIMIT $3 FOR UPDATE SKIP LOCKED)
 		RETURNING id, kind, user_id, recipient, language, ip, user_agent, queued_at, not_after, attempts`
 
+	selectMessage = `SELECT id FROM outbox WHERE id = $1`
+
 	deleteMessage = `DELETE FROM outbox WHERE id = $1`
 
 	updateMessageRetry = `UPDATE outbox SET next_attempt_at = $2, last_error = $3 WHERE id = $1`
@@ -173,8 +183,6 @@ const (
 	deleteMessagesOfUser = `DELETE FROM outbox WHERE user_id = $1`
 
 	deleteMessagesOfUserAndKind = `DELETE FROM outbox WHERE user_id = $1 AND kind = $2`
-
-	deleteMessagesElsewhere = `DELETE FROM outbox WHERE user_id = $1 AND kind = $2 AND lower(recipient) <> $3`
 
 	// $2 is the kind of which older messages stay.
 	deleteMessagesOfUserSince = `DELETE FROM outbox WHERE user_id = $1 AND (kind <> $2 OR queued_at >= $3)`
@@ -206,6 +214,9 @@ const (
 		WHERE user_id = $1 AND purpose IN ($2, $3) AND expires_at > $4 AND code_attempts < $5
 		RETURNING ` + oneTimeTokenColumns
 
+	updateOneTimeCodeAttemptBack = `UPDATE one_time_tokens SET code_attempts = code_attempts - 1
+		WHERE id = $1 AND token_hash = $2 AND code_attempts > 0`
+
 	deleteOneTimeToken = `DELETE FROM one_time_tokens WHERE id = $1 AND token_hash = $2 AND purpose = $3 AND expires_at > $4`
 
 	deleteOneTimeTokensFor = `DELETE FROM one_time_tokens WHERE user_id = $1 AND purpose = $2`
@@ -214,6 +225,37 @@ const (
 	deleteOneTimeTokensOfUserSince = `DELETE FROM one_time_tokens WHERE user_id = $1 AND (purpose <> $2 OR issued_at >= $3)`
 
 	deleteOneTimeTokensOfUser = `DELETE FROM one_time_tokens WHERE user_id = $1`
+)
+
+const (
+	signUpColumns = `sign_ups.id, sign_ups.username, sign_ups.email, sign_ups.email_key, sign_ups.password_hash, sign_ups.language, sign_ups.token_hash, sign_ups.code_hash, sign_ups.expires_at`
+
+	insertSignUp = `INSERT INTO sign_ups (message_id, username, email, email_key, password_hash, language, code_attempts, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, 0, $7)`
+
+	selectSignUp = `SELECT ` + signUpColumns + ` FROM sign_ups WHERE token_hash = $1 AND expires_at > $2`
+
+	selectSignUpOfMessage = `SELECT ` + signUpColumns + ` FROM sign_ups WHERE message_id = $1`
+
+	// It changes nothing: it locks everything that is pending for the address.
+	lockSignUps = `UPDATE sign_ups SET code_attempts = code_attempts WHERE email_key = $1`
+
+	selectSignUpMails = `SELECT COUNT(*) FROM sign_ups WHERE email_key = $1 AND message_id <> $2 AND mailed_at > $3`
+
+	updateSignUpMailed = `UPDATE sign_ups SET token_hash = $2, code_hash = $3, code_attempts = 0, mailed_at = $4
+		WHERE message_id = $1 AND expires_at > $4
+		RETURNING ` + signUpColumns
+
+	updateSignUpCodeAttempt = `UPDATE sign_ups SET code_attempts = code_attempts + 1
+		WHERE email_key = $1 AND token_hash IS NOT NULL AND expires_at > $2 AND code_attempts < $3
+		RETURNING ` + signUpColumns
+
+	updateSignUpCodeAttemptBack = `UPDATE sign_ups SET code_attempts = code_attempts - 1
+		WHERE id = $1 AND token_hash = $2 AND code_attempts > 0`
+
+	deleteSignUp = `DELETE FROM sign_ups WHERE id = $1 AND token_hash = $2 AND expires_at > $3`
+
+	deleteSignUpsTo = `DELETE FROM sign_ups WHERE email_key = $1`
 )
 
 // Every change that ends a session or is seen in one leaves a row, for the caches of other nodes.
@@ -257,6 +299,9 @@ const (
 
 	deleteExpiredOneTimeTokens = `DELETE FROM one_time_tokens WHERE id IN
 		(SELECT id FROM one_time_tokens WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)`
+
+	deleteExpiredSignUps = `DELETE FROM sign_ups WHERE id IN
+		(SELECT id FROM sign_ups WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)`
 
 	deleteExpiredGuestKeys = `DELETE FROM guest_keys WHERE expires_at <= $1 AND id IN
 		(SELECT id FROM guest_keys WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ideaegg/latchkey/internal/auth"
@@ -102,32 +103,12 @@ func (s *Store) FindIdentity(ctx context.Context, i auth.Identity) (auth.User, e
 
 // CreateUser implements auth.Store.
 func (s *Store) CreateUser(ctx context.Context, n auth.NewUser) (auth.User, error) {
-	address, key := emailParams(n.Email)
 	id, err := s.engine.newUserID(ctx)
 	if err != nil {
 		return auth.User{}, fmt.Errorf("take id for a user: %w", err)
 	}
 	row := userRow{id: id}
-	err = s.engine.write(ctx, func(ctx context.Context, q querier) error {
-		if err := q.later(ctx, statement{
-			doing: "insert user", sql: insertUser, args: []any{
-				n.Username, address, key, n.Fullname,
-				nullable(n.Avatar), nullable(n.PhoneNumber), nullable(n.PasswordHash), flag(n.Guest), string(n.Language), micros(n.Now),
-				verifiedAt(n.Profile, n.Now), idOrNull(auth.UserID(id)),
-			},
-			dest: row.dest(), check: orElse(auth.ErrChanged), checkFollows: true, // the session's user_id would refer to nobody
-		}); err != nil {
-			return err
-		}
-		user := auth.UserID(row.id) // known before the row is
-		if err := s.addWaysIn(ctx, q, user, n.Identities, n.Session, n.Now); err != nil {
-			return err
-		}
-		if err := s.useGuestKey(ctx, q, n.Key, user, n.Now); err != nil {
-			return err
-		}
-		return s.welcome(ctx, q, user, n.Email, n.Mail, n.Now)
-	})
+	err = s.engine.write(ctx, func(ctx context.Context, q querier) error { return s.createUser(ctx, q, n, &row) })
 	switch {
 	case errors.Is(err, errKeyUsed):
 		return auth.User{}, s.whoseKey(ctx, n.Key, n.Now)
@@ -143,29 +124,95 @@ func (s *Store) CreateUser(ctx context.Context, n auth.NewUser) (auth.User, erro
 	return s.user(row), nil
 }
 
+// createUser inserts a user and what belongs to them. The row's id is that of newUserID; the rest is filled in when something
+// behind it was waited for, or the transaction has been committed.
+func (s *Store) createUser(ctx context.Context, q querier, n auth.NewUser, row *userRow) error {
+	address, key := emailParams(n.Email)
+	insert := statement{doing: "insert user", sql: insertUser, dest: row.dest(), check: orElse(errUnique), args: []any{
+		n.Username, address, key, n.Fullname,
+		nullable(n.Avatar), nullable(n.PhoneNumber), nullable(n.PasswordHash), flag(n.Guest), string(n.Language), micros(n.Now),
+		verifiedAt(n.Profile, n.Now), idOrNull(auth.UserID(row.id)),
+	}}
+	if n.Guest {
+		insert.sql, insert.check = insertGuest, nil
+	}
+	if err := q.later(ctx, insert); err != nil {
+		return err
+	}
+	user := auth.UserID(row.id)
+	if err := s.addWaysIn(ctx, q, user, n.Identities, n.Session, n.Now); err != nil {
+		return err
+	}
+	if err := s.useGuestKey(ctx, q, n.Key, user, n.Now); err != nil {
+		return err
+	}
+	return s.welcome(ctx, q, user, n.Email, n.Mail, n.Now)
+}
+
 // UpgradeGuest implements auth.Store.
 func (s *Store) UpgradeGuest(ctx context.Context, g auth.GuestUpgrade) (auth.User, error) {
-	address, key := emailParams(g.Email)
-	var user auth.User
-	err := s.change(ctx, g.UserID, func(ctx context.Context, q querier) (err error) {
-		user, _, err = s.queryUser(ctx, q, auth.ErrChanged, updateGuestToUser, int64(g.UserID), nullable(g.Username), address, key,
-			nullable(g.Fullname), nullable(g.Avatar), nullable(g.PhoneNumber), nullable(g.PasswordHash), micros(g.Now),
-			verifiedAt(g.Profile, g.Now))
-		if err != nil {
-			return fmt.Errorf("update guest: %w", err)
-		}
-		if err := endSessions(ctx, q, user.ID); err != nil {
-			return err
-		}
-		if err := s.addWaysIn(ctx, q, user.ID, g.Identities, g.Session, g.Now); err != nil {
-			return err
-		}
-		return s.welcome(ctx, q, user.ID, g.Email, g.Mail, g.Now)
-	})
-	if errors.Is(err, errUnique) {
+	var row userRow
+	err := s.change(ctx, g.UserID, func(ctx context.Context, q querier) error { return s.upgradeGuest(ctx, q, g, &row) })
+	switch {
+	case errors.Is(err, errUnique):
 		return auth.User{}, s.whatIsTaken(ctx, g.UserID, g.Username, g.Email, g.Identities)
+	case err != nil:
+		return auth.User{}, err
 	}
-	return user, err
+	return s.user(row), nil
+}
+
+// upgradeGuest fills row as createUser does.
+func (s *Store) upgradeGuest(ctx context.Context, q querier, g auth.GuestUpgrade, row *userRow) error {
+	address, key := emailParams(g.Email)
+	if err := q.later(ctx, statement{
+		doing: "lock guest", sql: lockGuest, args: []any{int64(g.UserID)}, check: orElse(auth.ErrChanged),
+	}); err != nil {
+		return err
+	}
+	if err := s.lookTaken(ctx, q, g.UserID, g.Username, text(key)); err != nil {
+		return err
+	}
+	if err := q.later(ctx, statement{
+		doing: "update guest", sql: updateGuestToUser, dest: row.dest(), check: orElse(auth.ErrChanged), args: []any{
+			int64(g.UserID), nullable(g.Username), address, key,
+			nullable(g.Fullname), nullable(g.Avatar), nullable(g.PhoneNumber), nullable(g.PasswordHash), micros(g.Now),
+			verifiedAt(g.Profile, g.Now),
+		},
+	}); err != nil {
+		return err
+	}
+	if err := endSessions(ctx, q, g.UserID); err != nil {
+		return err
+	}
+	if err := s.addWaysIn(ctx, q, g.UserID, g.Identities, g.Session, g.Now); err != nil {
+		return err
+	}
+	return s.welcome(ctx, q, g.UserID, g.Email, g.Mail, g.Now)
+}
+
+// lookTaken returns errUnique if the name or the address, where one is given, is another user's. It decides nothing: that is
+// the unique index's, under a race. But PostgreSQL writes what an index refuses into its log, name and address included,
+// and an UPDATE has no ON CONFLICT: so what is known to be refused is not tried.
+func (s *Store) lookTaken(ctx context.Context, q querier, self auth.UserID, username, emailKey string) error {
+	names, addresses, err := s.countTaken(ctx, q, self, username, emailKey)
+	if err == nil && names+addresses > 0 {
+		return errUnique
+	}
+	return err
+}
+
+// countTaken returns how many other users have the name and the address; "" is nobody's.
+func (s *Store) countTaken(ctx context.Context, q querier, self auth.UserID, username, emailKey string) (names, addresses int64, err error) {
+	if err := q.later(ctx, statement{
+		doing: "look for username", sql: selectUsernameTaken, args: []any{username, int64(self)}, dest: []any{&names},
+	}); err != nil {
+		return 0, 0, err
+	}
+	if err := q.row(ctx, selectEmailTaken, []any{emailKey, int64(self)}, &addresses); err != nil {
+		return 0, 0, fmt.Errorf("look for address: %w", err)
+	}
+	return names, addresses, nil
 }
 
 // welcome makes sure that a new address is nobody else's to take back, and queues the mail that goes to it.
@@ -199,15 +246,19 @@ func verifiedAt(p auth.Profile, now time.Time) *int64 {
 	return new(micros(now))
 }
 
-// addWaysIn adds the identities, if any, and the first session of a user.
+// addWaysIn adds the identities, if any, and the first session of a user; the zero Session is none.
 func (s *Store) addWaysIn(ctx context.Context, q querier, user auth.UserID, identities []auth.Identity, session auth.Session, now time.Time) error {
 	for _, identity := range identities {
 		if err := q.later(ctx, statement{
 			doing: "insert identity", sql: insertIdentity,
-			args: []any{int64(user), identity.Provider, identity.AppID, identity.Subject, micros(now)},
+			args:  []any{int64(user), identity.Provider, identity.AppID, identity.Subject, micros(now)},
+			check: orElse(errUnique),
 		}); err != nil {
 			return err
 		}
+	}
+	if session.ID == 0 {
+		return nil
 	}
 	return s.insertSession(ctx, q, user, session)
 }
@@ -224,15 +275,11 @@ func (s *Store) whatIsTaken(ctx context.Context, self auth.UserID, username stri
 			return err
 		}
 	}
+	_, key := emailParams(email)
 	var names, addresses int64
-	err := s.engine.read(ctx, func(ctx context.Context, q querier) error {
-		if err := q.row(ctx, selectUsernameTaken, []any{username, int64(self)}, &names); err != nil {
-			return err
-		}
-		if email == nil {
-			return nil
-		}
-		return q.row(ctx, selectEmailTaken, []any{email.Key, int64(self)}, &addresses)
+	err := s.engine.read(ctx, func(ctx context.Context, q querier) (err error) {
+		names, addresses, err = s.countTaken(ctx, q, self, username, text(key))
+		return err
 	})
 	switch {
 	case err != nil:
@@ -262,6 +309,11 @@ func (s *Store) ChangePassword(ctx context.Context, c auth.PasswordChange) (auth
 			int64(c.UserID), nullable(c.Verified), string(c.New), micros(c.Now))
 		if err != nil {
 			return fmt.Errorf("update password: %w", err)
+		}
+		if c.Current != 0 {
+			if err := mustLive(ctx, q, user.ID, c.Current); err != nil {
+				return err
+			}
 		}
 		if err := s.endResets(ctx, q, user.ID, user.Email); err != nil {
 			return err
@@ -297,6 +349,9 @@ func (s *Store) DeleteUser(ctx context.Context, id auth.UserID, verified auth.Pa
 // eraseUser leaves nothing of a user but the username, for as long as that is held.
 func (s *Store) eraseUser(ctx context.Context, q querier, user auth.User, now time.Time) error {
 	if err := s.endResets(ctx, q, user.ID, user.Email); err != nil {
+		return err
+	}
+	if err := q.later(ctx, statement{doing: "delete sign-ups", sql: deleteSignUpsTo, args: []any{strings.ToLower(user.Email)}}); err != nil {
 		return err
 	}
 	if err := q.later(ctx, statement{doing: "update user", sql: updateUserDeleted, args: []any{int64(user.ID), micros(now)}}); err != nil {

@@ -14,6 +14,10 @@ import (
 // RequestEmailChange implements auth.Store.
 func (s *Store) RequestEmailChange(ctx context.Context, m auth.OutboxMessage) error {
 	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
+		// A token that is just being issued for an earlier change comes before, or finds its message gone.
+		if _, err := q.exec(ctx, lockUser, int64(m.UserID)); err != nil {
+			return fmt.Errorf("lock user: %w", err)
+		}
 		if _, err := q.exec(ctx, deleteOneTimeTokensFor, int64(m.UserID), string(auth.PurposeChangeEmail)); err != nil {
 			return fmt.Errorf("delete tokens: %w", err)
 		}
@@ -25,20 +29,21 @@ func (s *Store) RequestEmailChange(ctx context.Context, m auth.OutboxMessage) er
 }
 
 // ConfirmEmail implements auth.Store.
-func (s *Store) ConfirmEmail(ctx context.Context, c auth.EmailConfirmation) error {
+func (s *Store) ConfirmEmail(ctx context.Context, c auth.EmailConfirmation) (auth.User, error) {
 	t := c.Token
-	err := s.change(ctx, t.UserID, func(ctx context.Context, q querier) error {
+	var user auth.User
+	err := s.change(ctx, t.UserID, func(ctx context.Context, q querier) (err error) {
 		sql, args := updateUserEmailVerified, []any{int64(t.UserID), t.EmailKey, micros(c.Now)}
 		if t.Purpose == auth.PurposeChangeEmail {
 			sql = updateUserEmail
 			args = []any{int64(t.UserID), t.Address, t.EmailKey, micros(c.Now), nullable(strings.ToLower(c.Old))}
+			if err := s.lookTaken(ctx, q, t.UserID, "", t.EmailKey); err != nil {
+				return err
+			}
 		}
-		n, err := q.exec(ctx, sql, args...)
-		switch {
-		case err != nil:
+		user, _, err = s.queryUser(ctx, q, auth.ErrTokenInvalid, sql, args...)
+		if err != nil {
 			return fmt.Errorf("update address: %w", err)
-		case n == 0:
-			return auth.ErrTokenInvalid
 		}
 		// Behind the update, which waits for whoever is just leaving the address.
 		if err := s.refuseHeld(ctx, q, t.EmailKey, t.UserID, c.Now); err != nil {
@@ -50,9 +55,9 @@ func (s *Store) ConfirmEmail(ctx context.Context, c auth.EmailConfirmation) erro
 		return s.leaveOldEmail(ctx, q, c)
 	})
 	if errors.Is(err, errUnique) {
-		return &auth.TakenError{Email: true}
+		return auth.User{}, &auth.TakenError{Email: true}
 	}
-	return err
+	return user, err
 }
 
 // leaveOldEmail ends what was sent to prove the old address, tells it, and holds it for the user.
@@ -90,6 +95,9 @@ func (s *Store) leaveOldEmail(ctx context.Context, q querier, c auth.EmailConfir
 // UndoEmailChange implements auth.Store.
 func (s *Store) UndoEmailChange(ctx context.Context, t auth.OneTimeToken, now time.Time) error {
 	err := s.change(ctx, t.UserID, func(ctx context.Context, q querier) error {
+		if err := s.lookTaken(ctx, q, t.UserID, "", t.EmailKey); err != nil {
+			return err
+		}
 		n, err := q.exec(ctx, updateUserEmailBack, int64(t.UserID), t.Address, t.EmailKey, micros(now))
 		switch {
 		case err != nil:

@@ -30,7 +30,11 @@ func (s *Server) linkWeChat(c *call) error {
 	if err != nil {
 		return err
 	}
-	identity, err := s.cfg.Service.LinkWeChat(c.r.Context(), *c.current, proven, current.value, c.origin())
+	var identity auth.LinkedIdentity
+	err = c.guessUnless(proven.FromTrustedBackend, func() error {
+		identity, err = s.cfg.Service.LinkWeChat(c.r.Context(), *c.current, proven, current.value, c.origin())
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,13 @@ func (s *Server) signUp(c *call) error {
 	in := auth.SignUp{
 		Username: username.value, Email: email.value, Password: password.value, PasswordConfirmation: confirmation.value,
 	}
+	if s.cfg.Service.VerifiesFirst() {
+		err := c.spend(limitSignUps, func() error { return s.cfg.Service.RequestSignUp(c.r.Context(), in, c.origin()) })
+		if err != nil {
+			return err
+		}
+		return c.accepted()
+	}
 	var signedIn auth.SignedIn
 	if err := c.spend(limitSignUps, func() (err error) {
 		signedIn, err = s.cfg.Service.SignUp(c.r.Context(), in, c.current, c.origin())
@@ -68,7 +75,11 @@ func (s *Server) signInWith(c *call) error {
 		Username: username.value, Email: email.value,
 		Profile: auth.Profile{Fullname: fullname.value, Avatar: avatar.value, PhoneNumber: phone.value},
 	}
-	signedIn, err := s.cfg.Service.SignInWithWeChat(c.r.Context(), proven, profile, c.current, c.origin())
+	var signedIn auth.SignedIn
+	err = c.guessUnless(proven.FromTrustedBackend, func() error {
+		signedIn, err = s.cfg.Service.SignInWithWeChat(c.r.Context(), proven, profile, c.current, c.origin())
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -83,7 +94,15 @@ func (s *Server) signInWithCode(c *call) error {
 	if err := c.decode(member{"code", &code}, member{"code_verifier", &verifier}); err != nil {
 		return err
 	}
-	signedIn, err := s.cfg.Service.SignInWithHandover(c.r.Context(), auth.OneTimeSecret(code.value), verifier.value, c.current, c.origin())
+	trusted, err := c.fromTrustedBackend()
+	if err != nil {
+		return err
+	}
+	var signedIn auth.SignedIn
+	err = c.guessUnless(trusted, func() error {
+		signedIn, err = s.cfg.Service.SignInWithHandover(c.r.Context(), auth.OneTimeSecret(code.value), verifier.value, c.current, c.origin())
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -16,13 +16,15 @@ type call struct {
 	w      responseWriter
 	r      *http.Request
 	server *Server
-	id     string // X-Request-Id
+	ids    [1]string // X-Request-Id, as a header's value
 	began  time.Time
 	route  *route // nil until it is found
 	// wildcard is the part of the path that the route's {…} stands for.
 	wildcard string
 	// bodyAsked says that the body was read from, which tells a client that waits for 100 Continue to send it.
 	bodyAsked bool
+	// bodyLeft says that the body is not read, and the connection closed instead.
+	bodyLeft bool
 	// current is the session that the request came with; nil without one.
 	current *auth.Current
 	address netip.Addr
@@ -60,11 +62,14 @@ func (c *call) json(status int, body any) error {
 	if err != nil {
 		return fmt.Errorf("encode answer: %w", err)
 	}
-	c.w.Header().Set("Content-Type", "application/json")
+	c.w.Header()["Content-Type"] = jsonType
 	c.w.WriteHeader(status)
 	_, _ = c.w.Write(b) // the client is gone: there is nobody to tell
 	return nil
 }
+
+// id is the request's X-Request-Id.
+func (c *call) id() string { return c.ids[0] }
 
 // noContent answers 204.
 func (c *call) noContent() error {

@@ -94,10 +94,22 @@ func (c *call) read() ([]byte, error) {
 
 // drain reads the rest of the body. A client that asked first (Expect: 100-continue) and was not told to go on sends none.
 func (c *call) drain() {
+	if c.bodyLeft {
+		return
+	}
 	if c.r.Header.Get("Expect") == "" || c.bodyAsked {
 		// Who announces a body and holds it back gets the answer all the same.
 		_ = http.NewResponseController(&c.w).SetReadDeadline(time.Now().Add(drainTime)) //nolint:forbidigo // a deadline of the real clock
 		_, _ = io.CopyN(io.Discard, c.r.Body, maxDrain)
+	}
+}
+
+// leaveBody has the request answered without a look at its body. Whoever announced one may never send it; then net/http
+// would wait for it to keep the connection.
+func (c *call) leaveBody() {
+	if c.r.ContentLength != 0 {
+		c.bodyLeft = true
+		c.w.Header()["Connection"] = closeConnection
 	}
 }
 

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -50,6 +51,36 @@ func TestAddressIsVerifiedByTheCodeThatWasMailedToIt(t *testing.T) {
 		want(t, s.Post("/user/email/verification", nil, apitest.Bearing(token)), http.StatusAccepted)
 		if s.MailCount() != count {
 			t.Error("a verified address got a mail to verify it")
+		}
+	})
+}
+
+// impatient ends the context of whoever confirms an address once that is done, as a client does that goes away. The
+// context holds the function that ends it.
+type impatient struct{ auth.Store }
+
+func (i impatient) ConfirmEmail(ctx context.Context, c auth.EmailConfirmation) (auth.User, error) {
+	if end, ok := ctx.Value(impatient{}).(context.CancelFunc); ok {
+		defer end()
+	}
+	return i.Store.ConfirmEmail(ctx, c)
+}
+
+func TestAddressThatIsVerifiedIsNeverToldAsAFailure(t *testing.T) {
+	t.Parallel()
+	options := apitest.Options{Store: func(s auth.Store) auth.Store { return impatient{s} }}
+	apitest.Each(t, options, func(t *testing.T, s *apitest.Server) {
+		token := signUp(t, s, "hasty").Token()
+		m := s.Mail("hasty@example.com")
+		ctx, end := context.WithCancel(t.Context())
+		ctx = context.WithValue(ctx, impatient{}, end)
+		current, err := s.Service.Authenticate(ctx, auth.SessionToken(token))
+		if err != nil {
+			t.Fatal(err)
+		}
+		user, err := s.Service.VerifyEmailByCode(ctx, current, m.Code, auth.Origin{})
+		if err != nil || !user.EmailVerified || user.Username != "hasty" || ctx.Err() == nil {
+			t.Errorf("got %+v, %v", user, err)
 		}
 	})
 }

@@ -172,7 +172,7 @@ func (c *call) report(err error) answer {
 		if a.status == http.StatusServiceUnavailable {
 			level = slog.LevelWarn
 		}
-		c.server.cfg.Logger.Log(context.Background(), level, "request failed", "request_id", c.id, "error", err)
+		c.server.cfg.Logger.Log(context.Background(), level, "request failed", "request_id", c.id(), "error", err)
 	}
 	if a.status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", "Bearer") // RFC 9110 §11.6.1
@@ -211,7 +211,7 @@ func (c *call) problem(a answer) {
 		Title:     statusTitle(a.status),
 		Status:    a.status,
 		Code:      a.code,
-		RequestID: c.id,
+		RequestID: c.id(),
 		Errors:    make([]latchkey.FieldError, 0, len(a.fields)),
 	}
 	messages := make([]string, 0, len(a.fields))

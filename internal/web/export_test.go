@@ -35,7 +35,7 @@ func (s *Server) Table() [][2]string {
 // Fail answers a request with the problem for an error, as a call does.
 func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	logger := slog.New(slog.DiscardHandler)
-	c := &call{w: responseWriter{ResponseWriter: w}, r: r, server: &Server{cfg: Config{Logger: logger}}, id: "R"}
+	c := &call{w: responseWriter{ResponseWriter: w}, r: r, server: &Server{cfg: Config{Logger: logger}}, ids: [1]string{"R"}}
 	c.fail(err)
 }
 

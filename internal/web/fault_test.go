@@ -64,9 +64,9 @@ func (f *faultyStore) FindSession(ctx context.Context, id auth.SessionID) (auth.
 	return f.Store.FindSession(ctx, id)
 }
 
-func (f *faultyStore) QueueMail(ctx context.Context, m auth.OutboxMessage) error {
+func (f *faultyStore) QueueMail(ctx context.Context, m auth.OutboxMessage) (auth.MessageID, error) {
 	if err := f.err(); err != nil {
-		return err
+		return 0, err
 	}
 	return f.Store.QueueMail(ctx, m)
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/ideaegg/latchkey"
 	"github.com/ideaegg/latchkey/internal/apitest"
+	"github.com/ideaegg/latchkey/internal/dbtest"
+	"github.com/ideaegg/latchkey/internal/sqlstore"
 	"github.com/ideaegg/latchkey/internal/wechattest"
 )
 
@@ -161,5 +163,119 @@ func TestFirstPasswordNeedsAFreshWeChatSignIn(t *testing.T) {
 		wantInvalid(t, set(again.Token()), "current_password required")
 		guest := signUpGuest(t, s)
 		wantProblem(t, set(guest.Token()), http.StatusForbidden, latchkey.CodeForbidden, "token invalid")
+	})
+}
+
+// Asking WeChat takes time, in which the account may have been taken back from whoever asks.
+func TestLinkInFlightDiesWithItsSession(t *testing.T) {
+	t.Parallel()
+	eachWithWeChat(t, apitest.Options{}, func(t *testing.T, s *apitest.Server, w *stage) {
+		john := signUp(t, s, "john_smith")
+		stolen := signIn(t, s, "john_smith")
+		body := w.body(w.mini, w.wei)
+		w.FailTimes(wechattest.PathMiniProgramCode, wechattest.Delay(time.Second), 1)
+		linking := make(chan apitest.Answer)
+		go func() { linking <- s.Post("/user/identities/wechat", body, apitest.Bearing(stolen)) }()
+		for len(w.Requests(wechattest.PathMiniProgramCode)) == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		change := object{"current_password": password, "password": newPassword, "password_confirmation": newPassword}
+		want(t, s.Put("/user/password", change, apitest.Bearing(john.Token())), http.StatusOK)
+		wantUnauthorized(t, <-linking)
+		if a := s.Post("/sign_in_with/wechat", w.body(w.mini, w.wei)); a.Status != http.StatusOK || a.ID() == john.ID() {
+			t.Errorf("got %d %s, want another user: the link was made by a session that had ended", a.Status, a.Body)
+		}
+	})
+}
+
+// A group that is renamed or left out in the settings leaves rows behind that are no way in.
+func TestLastWayInStaysAfterAChangeOfGroups(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, db sqlstore.Config) {
+		w := newStage(t)
+		before := apitest.Start(t, db, apitest.Options{WeChat: w.Server})
+		a := before.Post("/sign_in_with/wechat", w.body(w.mini, w.wei))
+		want(t, a, http.StatusOK)
+		w.BindGroup(w.mini, "")
+		w.BindGroup(w.mobile, "")
+		s := apitest.Start(t, db, apitest.Options{WeChat: w.Server})
+		token := s.Post("/sign_in_with/wechat", w.body(w.mini, w.wei)).Token()
+		id := linked(t, s, token)[w.mini.ID]
+		wantProblem(t, s.Delete(identityPath(id), nil, apitest.Bearing(token)), http.StatusConflict, latchkey.CodeConflict, "id invalid")
+
+		changed := s.Put("/user/password", object{"password": newPassword, "password_confirmation": newPassword}, apitest.Bearing(token))
+		want(t, changed, http.StatusOK)
+		want(t, s.Delete(identityPath(id), nil, apitest.Bearing(changed.Token())), http.StatusNoContent)
+		w.BindGroup(w.mini, "one")
+		w.BindGroup(w.mobile, "one")
+		again := apitest.Start(t, db, apitest.Options{WeChat: w.Server})
+		if b := again.Post("/sign_in_with/wechat", w.body(w.mobile, w.wei)); b.ID() == a.ID() {
+			t.Error("the unionid is a way in that nobody saw and nobody could take away")
+		}
+	})
+}
+
+// The first users may come before any app is configured, through a trusted backend.
+func TestUsersFromBeforeTheFirstAppStayWhoTheyAre(t *testing.T) {
+	t.Parallel()
+	const key = "Latchkey-Server-Key: first-server-key"
+	dbtest.Each(t, func(t *testing.T, db sqlstore.Config) {
+		w := newStage(t)
+		before := apitest.Start(t, db, apitest.Options{ServerKeys: []string{"first-server-key"}})
+		a := before.Post("/sign_in_with/wechat", object{"uid": w.OpenID(w.mini, w.wei)}, key)
+		want(t, a, http.StatusOK)
+		s := apitest.Start(t, db, apitest.Options{ServerKeys: []string{"first-server-key"}, WeChat: w.Server})
+		for _, app := range []wechattest.App{w.mini, w.mobile, w.mini} { // the second one by the unionid of the first
+			if got := s.Post("/sign_in_with/wechat", w.body(app, w.wei)); got.Status != http.StatusOK || got.ID() != a.ID() {
+				t.Errorf("%s: got %d %s, want user %d", app.Kind, got.Status, got.Body, a.ID())
+			}
+		}
+		if other := s.Post("/sign_in_with/wechat", w.body(w.website, w.wei)); other.ID() == a.ID() {
+			t.Error("an openid of another app leads to the user")
+		}
+	})
+}
+
+func TestTwoUpgradesOfAGuestByOnePersonMeet(t *testing.T) {
+	t.Parallel()
+	eachWithWeChat(t, apitest.Options{}, func(t *testing.T, s *apitest.Server, w *stage) {
+		guest := signUpGuest(t, s)
+		w.FailTimes(wechattest.PathMiniProgramCode, wechattest.Delay(300*time.Millisecond), 4)
+		answers := atOnce(4, func(int) apitest.Answer {
+			return s.Post("/sign_in_with/wechat", w.body(w.mini, w.wei), apitest.Bearing(guest.Token()))
+		})
+		for _, a := range answers {
+			want(t, a, http.StatusOK)
+			if a.ID() != guest.ID() {
+				t.Errorf("got user %d, want the guest %d", a.ID(), guest.ID())
+			}
+		}
+	})
+}
+
+func TestWrongWeChatProofsAreLimited(t *testing.T) {
+	t.Parallel()
+	eachWithWeChat(t, apitest.Options{Limits: true, ServerKeys: []string{"first-server-key"}}, func(t *testing.T, s *apitest.Server, w *stage) {
+		for range 15 {
+			want(t, s.Post("/sign_in_with/wechat", object{"app_id": w.mini.ID, "code": "0aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}), http.StatusUnauthorized)
+			want(t, s.Post("/sign_in_with/code", object{"code": "0aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}), http.StatusUnauthorized)
+		}
+		asked := len(w.Requests(wechattest.PathMiniProgramCode))
+		for _, path := range []string{"/sign_in_with/wechat", "/sign_in_with/code"} {
+			body := w.body(w.mini, w.wei)
+			if path == "/sign_in_with/code" {
+				body = object{"code": "0aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}
+			}
+			if a := s.Post(path, body); a.Status != http.StatusTooManyRequests || a.Header.Get("Retry-After") == "" {
+				t.Errorf("%s: got %d, want 429 with Retry-After", path, a.Status)
+			}
+		}
+		if a := s.Get("/wechat/access_token?app_id="+w.mini.ID, "Latchkey-Server-Key: wrong-server-key"); a.Status != http.StatusTooManyRequests {
+			t.Errorf("a wrong server key: got %d, want 429", a.Status)
+		}
+		if got := len(w.Requests(wechattest.PathMiniProgramCode)); got != asked {
+			t.Error("WeChat was asked beyond the limit")
+		}
+		want(t, s.Post("/sign_in_with/wechat", object{"app_id": w.mini.ID, "uid": "openid"}, "Latchkey-Server-Key: first-server-key"), http.StatusOK)
 	})
 }

@@ -274,7 +274,7 @@ func TestExamplesOfTheDocumentSayWhatTheServiceSays(t *testing.T) {
 	for _, l := range bothLanguages {
 		for _, field := range append(constants(t, "../auth/errors.go", "Field"), "provider") {
 			for _, code := range constants(t, "../../problem.go", "FieldCode") {
-				for _, limit := range []int{8, 120} {
+				for _, limit := range []int{8, 64, 120, 254} {
 					said[field+" "+code+" "+web.Message(field, latchkey.FieldCode(code), limit, l)] = true
 				}
 			}

@@ -73,9 +73,17 @@ func (c *call) guess(attempt func() error) error {
 	return err
 }
 
+// guessUnless is guess for what trusted backends do for their users, who share the backend's address: those are not counted.
+func (c *call) guessUnless(trusted bool, attempt func() error) error {
+	if trusted {
+		return attempt()
+	}
+	return c.guess(attempt)
+}
+
 // wasWrongGuess says whether an error is about a password, token or code that was given and is not the right one.
 func wasWrongGuess(err error) bool {
-	if errors.Is(err, auth.ErrInvalidCredentials) {
+	if errors.Is(err, auth.ErrInvalidCredentials) || errors.Is(err, errServerKey) {
 		return true
 	}
 	return blames(err, func(f auth.FieldError) bool {

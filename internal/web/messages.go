@@ -126,6 +126,8 @@ var specialTexts = map[string]translated{
 		"Username may have letters a-z, digits, '_', '.' and '-', and must start with a letter or digit.",
 		"用户名只能包含字母 a-z、数字、“_”、“.”和“-”，且必须以字母或数字开头。",
 	},
+	"email too_long":                 {"%s may have at most %d bytes.", "%s不能超过 %d 个字节。"},
+	"avatar too_long":                {"%s may have at most %d bytes.", "%s不能超过 %d 个字节。"},
 	"password_confirmation mismatch": {"Password confirmation does not match the password.", "两次输入的密码不一致。"},
 	"current_password invalid":       {"Current password is wrong.", "当前密码错误。"},
 	"token invalid":                  {"This link is used up, too old or not complete. Please ask for a new one.", "该链接已使用、已过期或不完整，请重新获取。"},
@@ -145,6 +147,12 @@ func waitText(l auth.Language, wait time.Duration) string {
 	return text
 }
 
+// localPartTooLong is for an address of which the part before the @ is too long.
+var localPartTooLong = translated{
+	"%s may have at most %d characters before the @.",
+	"%s中“@”之前的部分不能超过 %d 个字符。",
+}
+
 // text is the message for people.
 func (f fieldFault) text(l auth.Language) string {
 	label := f.field
@@ -161,12 +169,19 @@ func (f fieldFault) text(l auth.Language) string {
 		}
 		return m
 	}
-	if t, ok := specialTexts[f.field+" "+string(f.code)]; ok {
-		return t.in(l)
+	t, special := specialTexts[f.field+" "+string(f.code)]
+	if !special {
+		t = codeTexts[f.code]
 	}
-	t := codeTexts[f.code].in(l)
-	if strings.Contains(t, "%d") {
-		return fmt.Sprintf(t, label, f.limit)
+	if f.field == "email" && f.code == latchkey.FieldTooLong && f.limit == auth.MaxEmailLocal {
+		t = localPartTooLong
 	}
-	return fmt.Sprintf(t, label)
+	m := t.in(l)
+	switch {
+	case strings.Contains(m, "%d"):
+		return fmt.Sprintf(m, label, f.limit)
+	case special:
+		return m
+	}
+	return fmt.Sprintf(m, label)
 }

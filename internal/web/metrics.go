@@ -2,7 +2,6 @@ package web
 
 import (
 	"strconv"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -30,15 +29,10 @@ func newMetrics(r *prometheus.Registry) *metrics {
 	return m
 }
 
-func (m *metrics) observe(method, route string, status int, took time.Duration) {
+// of returns where requests of a kind are counted, nil without metrics. The method is one of a fixed set.
+func (m *metrics) of(k kind) (prometheus.Counter, prometheus.Observer) {
 	if m == nil {
-		return
+		return nil, nil
 	}
-	switch method {
-	case "GET", "HEAD", "POST", "PUT", "DELETE":
-	default:
-		method = "other" // a client cannot make up new series
-	}
-	m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Inc()
-	m.seconds.WithLabelValues(route).Observe(took.Seconds())
+	return m.requests.WithLabelValues(k.method, k.route, strconv.Itoa(k.status)), m.seconds.WithLabelValues(k.route)
 }

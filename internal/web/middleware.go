@@ -1,10 +1,8 @@
 package web
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"runtime/debug"
 )
@@ -21,24 +19,10 @@ func (s *Server) middleware(dispatch step) step {
 func (s *Server) observe(next step) step {
 	return func(c *call) {
 		next(c)
-		took := s.cfg.Now().Sub(c.began)
-		route := "unknown" // the path of an unknown route may hold anything, a token too
-		if c.route != nil {
-			route = c.route.path
-		}
 		if c.w.status == 0 {
 			c.w.status = http.StatusOK // what net/http sends for a handler that writes nothing, as to HEAD
 		}
-		s.metrics.observe(c.r.Method, route, c.w.status, took)
-		s.cfg.Logger.LogAttrs(context.Background(), slog.LevelInfo, "request",
-			slog.String("method", c.r.Method),
-			slog.String("route", route),
-			slog.Int("status", c.w.status),
-			slog.Int("bytes", c.w.bytes),
-			slog.Duration("took", took),
-			slog.String("ip", c.address.String()),
-			slog.String("request_id", c.id),
-		)
+		s.observer.observe(c, s.cfg.Now())
 	}
 }
 
@@ -47,14 +31,23 @@ func (s *Server) setHeaders(next step) step {
 		h := c.w.Header()
 		h["Cache-Control"] = noStore
 		h["X-Content-Type-Options"] = noSniff
-		h["X-Request-Id"] = []string{c.id}
+		h["X-Request-Id"] = c.ids[:]
+		if len(c.r.TransferEncoding) > 0 {
+			// A request with chunks may have had a length too, which net/http takes away. A proxy that went by the length
+			// would take what follows for the next answer's: after such a request nothing may follow (RFC 9112 §6.1).
+			h["Connection"] = closeConnection
+		}
 		next(c)
 	}
 }
 
+// Values of headers that many answers have. net/http reads them only.
 var (
-	noStore = []string{"no-store"}
-	noSniff = []string{"nosniff"}
+	noStore  = []string{"no-store"}
+	noSniff  = []string{"nosniff"}
+	jsonType = []string{"application/json"}
+
+	closeConnection = []string{"close"}
 )
 
 func (s *Server) recoverPanics(next step) step {
@@ -67,7 +60,7 @@ func (s *Server) recoverPanics(next step) step {
 			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(v)
 			}
-			s.cfg.Logger.Error("panic", "request_id", c.id, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			s.cfg.Logger.Error("panic", "request_id", c.id(), "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 			if c.w.status == 0 {
 				c.fail(fmt.Errorf("panic: %v", v))
 			}
@@ -99,6 +92,9 @@ func (s *Server) handle(c *call) error {
 	}
 	if c.route.access == hosted && s.crossOrigin.Check(c.r) != nil {
 		return errCrossOrigin
+	}
+	if c.route.access == forProxies {
+		c.leaveBody()
 	}
 	if err := c.authenticate(c.route.access); err != nil {
 		return err

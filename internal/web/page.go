@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +33,9 @@ func (s *Server) pageRoutes() []route {
 		{http.MethodPost, pageFolder + "enter_code", hosted, s.postCode},
 		{http.MethodGet, pageFolder + "password_changed", hosted, s.passwordChangedPage},
 
+		{http.MethodGet, pageFolder + "confirm_sign_up", hosted, s.confirmSignUpPage},
+		{http.MethodPost, pageFolder + "confirm_sign_up", hosted, s.postConfirmSignUp},
+		{http.MethodGet, pageFolder + "signed_up", hosted, s.signedUpPage},
 		{http.MethodGet, pageFolder + "verify_email", hosted, s.verifyPage},
 		{http.MethodPost, pageFolder + "verify_email", hosted, s.postVerify},
 		{http.MethodGet, pageFolder + "email_verified", hosted, s.emailVerifiedPage},
@@ -130,12 +134,12 @@ func (c *call) seeOther(name string) error {
 
 // trouble answers with the page for an error.
 func (c *call) trouble(a answer) {
-	view := ui.Trouble{Page: c.lastView(), Code: a.code, RequestID: c.id} // what was posted would be lost
+	view := ui.Trouble{Page: c.lastView(), Code: a.code, RequestID: c.id()} // what was posted would be lost
 	if a.retryAfter > retrySoon {
 		view.RetryAfter = a.retryAfter.Round(time.Second)
 	}
 	if err := c.show(a.status, view); err != nil {
-		c.server.cfg.Logger.Error("page of an error", "request_id", c.id, "error", err)
+		c.server.cfg.Logger.Error("page of an error", "request_id", c.id(), "error", err)
 		c.problem(a)
 	}
 }
@@ -177,8 +181,11 @@ func (c *call) deadLink(kind ui.LinkKind, err error) error {
 }
 
 // blamesToken says whether the token of a link is what an error is about.
-func blamesToken(err error) bool {
-	return blames(err, func(f auth.FieldError) bool { return f.Field == auth.FieldToken })
+func blamesToken(err error) bool { return blamesMember(err, auth.FieldToken) }
+
+// blamesMember says whether an error is about one of these members.
+func blamesMember(err error, members ...auth.Field) bool {
+	return blames(err, func(f auth.FieldError) bool { return slices.Contains(members, f.Field) })
 }
 
 // newCrossOriginProtection refuses forms of other origins. The public URL is this service too, whatever a proxy in

@@ -66,7 +66,7 @@ func openDesk(t testing.TB, change ...func(*web.Config)) *desk {
 		_ = d.store.Close()
 	})
 	d.service, err = auth.New(auth.Config{
-		Store: d.faults, Identities: d.store, Limits: d.store, AuditLog: d.store, Cache: cache, Hasher: d.hasher, Mailer: noMailer{}, Logger: logger, Now: d.clock,
+		Store: d.faults, Identities: d.store, Codes: d.store, SignUps: d.store, Limits: d.store, AuditLog: d.store, Cache: cache, Hasher: d.hasher, Mailer: noMailer{}, Logger: logger, Now: d.clock,
 		PublicURL: public, PlaceholderDomain: dbtest.PlaceholderDomain, PasswordMinLength: 8,
 		CommonPassword: func(s string) bool { return s == "password1" },
 		SessionIdle:    time.Hour, GuestIdle: time.Hour, AuditKeep: time.Hour,
@@ -144,7 +144,7 @@ func (d *desk) current(token auth.SessionToken) auth.Current {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	return current
+	return *current
 }
 
 // letters takes what waits in the outbox.

@@ -83,8 +83,9 @@ func TestForgotPageRefusesWhatIsNoAddress(t *testing.T) {
 		"":                     "Enter your e-mail address.",
 		"john":                 "This is not a complete e-mail address.",
 		`"><script>x</script>`: "This is not a complete e-mail address.",
-		strings.Repeat("a", 300) + "@example.com": "E-mail address may have at most 254 characters.",
-		"john@example.com\r\nBcc: x@example.com":  "This is not a complete e-mail address.",
+		strings.Repeat("a", 300) + "@example.com":   "E-mail address may have at most 64 characters before the @.",
+		"abcd@" + strings.Repeat("a.", 124) + "com": "E-mail address may have at most 254 bytes.",
+		"john@example.com\r\nBcc: x@example.com":    "This is not a complete e-mail address.",
 	} {
 		got := d.fill(d.get("/account/forgot_password"), map[string]string{"email": typed})
 		got.has(t, http.StatusUnprocessableEntity, `role="alert"`, `<a href="#email">`+want+`</a>`, `<p class="fault" id="email-fault">`+want, `aria-invalid="true"`)

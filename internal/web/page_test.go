@@ -452,6 +452,7 @@ func TestEveryPageIsInTheTableOfRoutes(t *testing.T) {
 	want := []string{
 		"GET /account/forgot_password", "POST /account/forgot_password", "GET /account/mail_sent",
 		"GET /account/reset_password", "POST /account/reset_password", "GET /account/enter_code", "POST /account/enter_code", "GET /account/password_changed",
+		"GET /account/confirm_sign_up", "POST /account/confirm_sign_up", "GET /account/signed_up",
 		"GET /account/verify_email", "POST /account/verify_email", "GET /account/email_verified", "GET /account/email_changed",
 		"GET /account/undo_email_change", "POST /account/undo_email_change", "GET /account/email_restored",
 		"GET /account/style.css", "GET /account/icon.svg",

@@ -95,6 +95,32 @@ func TestResetEndsEverySession(t *testing.T) {
 	})
 }
 
+func TestRefusedPasswordCostsNoAttemptOfARightCode(t *testing.T) {
+	t.Parallel()
+	apitest.Each(t, apitest.Options{}, func(t *testing.T, s *apitest.Server) {
+		signUp(t, s, "stubborn_user")
+		m := askReset(t, s, "stubborn_user@example.com")
+		for _, refused := range []string{"stubborn_user", "Stubborn_User@example.com"} {
+			for range auth.MaxCodeAttempts + 1 {
+				a := s.Put("/reset_password", object{
+					"email": "stubborn_user@example.com", "code": m.Code, "password": refused, "password_confirmation": refused,
+				})
+				wantInvalid(t, a, "password too_common")
+			}
+		}
+		// What can be told without a code is told without looking at it, and a wrong one learns no more.
+		a := s.Put("/reset_password", object{
+			"email": "nobody@example.com", "code": "00000000", "password": "nobody@example.com", "password_confirmation": "nobody@example.com",
+		})
+		wantInvalid(t, a, "password too_common")
+		a = s.Put("/reset_password", object{
+			"email": "stubborn_user@example.com", "code": "00000000", "password": "stubborn_users", "password_confirmation": "stubborn_users",
+		})
+		wantInvalid(t, a, "code invalid")
+		want(t, resetBy(t, s, object{"email": "stubborn_user@example.com", "code": m.Code}), http.StatusNoContent)
+	})
+}
+
 func TestResetRequestTellsNothing(t *testing.T) {
 	t.Parallel()
 	apitest.Each(t, apitest.Options{Dev: true}, func(t *testing.T, s *apitest.Server) {
@@ -500,6 +526,34 @@ func TestResetIsAnsweredWhileMailIsDown(t *testing.T) {
 		s.Clock.Advance(30 * time.Minute)
 		if got := s.Mail("john_smith@example.com"); !strings.Contains(got.Link, "/account/verify_email?") || s.MailCount() != 1 {
 			t.Errorf("got %d messages, the last with %s, want only that of the sign-up, which is good for longer", s.MailCount(), got.Link)
+		}
+	})
+}
+
+// Somebody may have come by WeChat under an address that was not theirs; its owner takes the account by a reset.
+func TestResetByAnUnverifiedAddressUnlinksStrangers(t *testing.T) {
+	t.Parallel()
+	apitest.Each(t, apitest.Options{Dev: true}, func(t *testing.T, s *apitest.Server) {
+		for _, test := range []struct {
+			name, address string
+			verified      bool
+		}{
+			{"unverified", "victim@example.com", false}, {"verified", "owner@example.com", true},
+		} {
+			body := object{"uid": "uid_" + test.name, "username": test.name + "_user", "email": test.address}
+			a := s.Post("/sign_in_with/wechat", body)
+			want(t, a, http.StatusOK)
+			if test.verified {
+				want(t, s.Post("/user/email/verify", object{"code": s.Mail(test.address).Code}, apitest.Bearing(a.Token())), http.StatusOK)
+			}
+			want(t, s.Post("/reset_password", object{"email": test.address}), http.StatusNoContent)
+			code := s.Mail(test.address).Code
+			want(t, s.Put("/reset_password", object{"email": test.address, "code": code, "password": newPassword, "password_confirmation": newPassword}), http.StatusNoContent)
+			again := s.Post("/sign_in_with/wechat", object{"uid": "uid_" + test.name})
+			want(t, again, http.StatusOK)
+			if same := again.ID() == a.ID(); same != test.verified {
+				t.Errorf("%s: WeChat leads to the same user: %v, want %v", test.name, same, test.verified)
+			}
 		}
 	})
 }

@@ -13,14 +13,18 @@ const (
 	open         access = iota // no token is looked at, but two that differ are refused
 	optionalAuth               // a token may be given; a bad one is refused all the same
 	requiredAuth
-	outside // not part of the API: documentation, health checks
-	hosted  // a page for people: no token is looked at, forms of other origins are refused
+	forProxies // as requiredAuth; a body that comes with it is left alone
+	outside    // not part of the API: documentation, health checks
+	hosted     // a page for people: no token is looked at, forms of other origins are refused
 )
+
+// anyMethod stands for all methods, also for unknown ones.
+const anyMethod = "*"
 
 // route is one line of the table.
 type route struct {
 	method  string
-	path    string // may end in one {wildcard} segment
+	path    string // may end in one {wildcard} segment, or in {all...} segments
 	access  access
 	handler func(*call) error
 }
@@ -29,6 +33,7 @@ type route struct {
 func (s *Server) table() []route {
 	api := []route{
 		{http.MethodPost, "/sign_up", optionalAuth, s.signUp},
+		{http.MethodPost, "/sign_up/confirm", optionalAuth, s.confirmSignUp},
 		{http.MethodPost, "/sign_in", open, s.signIn},
 		{http.MethodPost, "/sign_in_with/{provider}", optionalAuth, s.signInWith},
 		{http.MethodGet, authorizePath, hosted, s.authorize},
@@ -56,6 +61,8 @@ func (s *Server) table() []route {
 		{http.MethodDelete, "/user/sessions/{id}", requiredAuth, s.deleteSession},
 
 		{http.MethodGet, "/wechat/access_token", open, s.appToken},
+		{anyMethod, verifyPath, forProxies, s.verify},
+		{anyMethod, verifyPath + "/{original...}", forProxies, s.verify},
 	}
 	document := []route{
 		{http.MethodGet, "/openapi.json", outside, serve(s.doc.ServeDocument)},
@@ -81,11 +88,14 @@ func (s *Server) table() []route {
 }
 
 // Routes lists method and path of every route of the API, as the OpenAPI document writes them: pages for people and the
-// dev inbox are no part of it.
+// dev inbox are no part of it, and of what is answered whatever the method and the rest of the path only GET is.
 func (s *Server) Routes() [][2]string {
 	var list [][2]string
 	for _, r := range s.table() {
-		if r.access != hosted && !strings.HasPrefix(r.path, "/dev/") {
+		if r.method == anyMethod {
+			r.method = http.MethodGet
+		}
+		if r.access != hosted && !strings.HasPrefix(r.path, "/dev/") && !strings.HasSuffix(r.path, "...}") {
 			list = append(list, [2]string{r.method, r.path})
 		}
 	}
@@ -96,14 +106,20 @@ func (s *Server) Routes() [][2]string {
 type routes struct {
 	exact    map[string][]route
 	wildcard map[string][]route // by what stands before the {wildcard}
+	below    []route            // for any method; with {all...} cut off
 }
 
 func newRoutes(table []route) routes {
 	rs := routes{exact: make(map[string][]route), wildcard: make(map[string][]route)}
 	for _, r := range table {
-		if at := strings.IndexByte(r.path, '{'); at >= 0 {
+		at := strings.IndexByte(r.path, '{')
+		switch {
+		case strings.HasSuffix(r.path, "...}"):
+			r.path = r.path[:at]
+			rs.below = append(rs.below, r)
+		case at >= 0:
 			rs.wildcard[r.path[:at]] = append(rs.wildcard[r.path[:at]], r)
-		} else {
+		default:
 			rs.exact[r.path] = append(rs.exact[r.path], r)
 		}
 	}
@@ -121,13 +137,19 @@ func (rs routes) find(c *call) error {
 			candidates = nil
 		}
 	}
+	for i := range rs.below {
+		if candidates == nil && strings.HasPrefix(path, rs.below[i].path) {
+			candidates = rs.below[i : i+1]
+		}
+	}
 	if candidates == nil {
 		return errNoRoute
 	}
 	var allowed []string
-	for i, r := range candidates {
-		if r.method == c.r.Method || r.method == http.MethodGet && c.r.Method == http.MethodHead {
-			c.route = &candidates[i]
+	for i := range candidates {
+		r := &candidates[i]
+		if r.method == c.r.Method || r.method == anyMethod || r.method == http.MethodGet && c.r.Method == http.MethodHead {
+			c.route = r
 			return nil
 		}
 		allowed = append(allowed, r.method)
@@ -141,7 +163,7 @@ func (rs routes) find(c *call) error {
 
 // notFound answers for a plain handler that has nothing at the path, as any other unknown path is answered.
 func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {
-	c := &call{w: responseWriter{ResponseWriter: w}, r: r, server: s, id: w.Header().Get("X-Request-Id")}
+	c := &call{w: responseWriter{ResponseWriter: w}, r: r, server: s, ids: [1]string{w.Header().Get("X-Request-Id")}}
 	c.fail(errNoRoute)
 }
 

@@ -51,7 +51,7 @@ type Server struct {
 	doc        *apidoc.Handler
 	routes     routes
 	entry      step
-	metrics    *metrics
+	observer   *observer
 	limits     *limits             // nil: none
 	proxyHint  *proxyHint          // nil: nobody to tell
 	serverKeys [][sha256.Size]byte // hashed, so that comparing tells nothing about lengths
@@ -83,7 +83,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	s := &Server{cfg: cfg, metrics: newMetrics(cfg.Registry), crossOrigin: crossOrigin}
+	s := &Server{cfg: cfg, observer: newObserver(cfg.Logger, cfg.Registry), crossOrigin: crossOrigin}
 	s.pageRoot = strings.TrimSuffix(public.EscapedPath(), "/") + pageFolder
 	s.site = ui.Site{
 		AppName: cmp.Or(cfg.AppName, "Latchkey"), AppURL: template.URL(cfg.AppURL),
@@ -109,6 +109,6 @@ func New(cfg Config) (*Server, error) {
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{w: responseWriter{ResponseWriter: w}, r: r, server: s, id: newRequestID(), began: s.cfg.Now()}
+	c := &call{w: responseWriter{ResponseWriter: w}, r: r, server: s, ids: [1]string{newRequestID()}, began: s.cfg.Now()}
 	s.entry(c)
 }

@@ -20,17 +20,13 @@ func (c *call) authenticate(a access) error {
 		return err
 	}
 	if token == "" {
-		if a == requiredAuth {
+		if a == requiredAuth || a == forProxies {
 			return auth.ErrUnauthorized
 		}
 		return nil
 	}
-	current, err := c.server.cfg.Service.Authenticate(c.r.Context(), token)
-	if err != nil {
-		return err
-	}
-	c.current = &current
-	return nil
+	c.current, err = c.server.cfg.Service.Authenticate(c.r.Context(), token)
+	return err
 }
 
 // sessionToken returns the request's token, "" if there is none, or errTokenConflict for two that differ.

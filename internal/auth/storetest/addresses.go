@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -12,7 +13,7 @@ import (
 // proof issues a token of this purpose for the address.
 func (f fixture) proof(t *testing.T, purpose auth.Purpose, user auth.UserID, address *auth.Email) auth.OneTimeToken {
 	t.Helper()
-	token := f.token(user, address)
+	token := f.token(t, user, address)
 	token.Purpose = purpose
 	return f.issue(t, token)
 }
@@ -23,6 +24,12 @@ func (f fixture) change(token auth.OneTimeToken, old *auth.Email) auth.EmailConf
 	return auth.EmailConfirmation{Token: token, Old: old.Address, Now: noon, Notice: &notice}
 }
 
+// confirm is ConfirmEmail without the user.
+func (f fixture) confirm(ctx context.Context, c auth.EmailConfirmation) error {
+	_, err := f.ConfirmEmail(ctx, c)
+	return err
+}
+
 // undoToken sends the notice that waits for the address, and returns the token that goes with it.
 func (f fixture) undoToken(t *testing.T, user auth.UserID, old *auth.Email) auth.OneTimeToken {
 	t.Helper()
@@ -30,7 +37,7 @@ func (f fixture) undoToken(t *testing.T, user auth.UserID, old *auth.Email) auth
 	must(t, "LeaseMail", err)
 	for _, m := range batch {
 		if m.Kind == auth.MailEmailChanged && m.Recipient == old.Address {
-			token := f.token(user, old)
+			token := f.token(t, user, old)
 			token.Purpose, token.MessageID, token.ExpiresAt = auth.PurposeUndoEmailChange, m.ID, noon.Add(auth.UndoTTL)
 			return f.issue(t, token)
 		}
@@ -47,12 +54,14 @@ func testEmailAddresses(t *testing.T, db Database) {
 		ctx := t.Context()
 		n, next := f.newUser(), f.email()
 		user := f.create(t, n)
-		reset := f.issue(t, f.token(user.ID, n.Email))
+		reset := f.issue(t, f.token(t, user.ID, n.Email))
 		other := f.proof(t, auth.PurposeChangeEmail, user.ID, f.email())
 		token := f.proof(t, auth.PurposeChangeEmail, user.ID, next)
-		must(t, "ConfirmEmail", f.ConfirmEmail(ctx, f.change(token, n.Email)))
+		changed, err := f.ConfirmEmail(ctx, f.change(token, n.Email))
+		must(t, "ConfirmEmail", err)
 
 		want := f.stateOf(t, user.ID)
+		expectUser(t, "ConfirmEmail", changed, want.User)
 		if want.User.Email != next.Address || !want.User.EmailVerified || len(want.Sessions) != 1 {
 			t.Errorf("after the change: got %+v with %d sessions", want.User, len(want.Sessions))
 		}
@@ -63,7 +72,7 @@ func testEmailAddresses(t *testing.T, db Database) {
 		undo := f.undoToken(t, user.ID, n.Email)
 		thief := f.newUser()
 		thief.Email = n.Email
-		_, err := f.CreateUser(ctx, thief)
+		_, err = f.CreateUser(ctx, thief)
 		if taken, ok := errors.AsType[*auth.TakenError](err); !ok || !taken.Email {
 			t.Errorf("sign-up with an address that may be taken back: got %v, want it taken", err)
 		}
@@ -87,8 +96,8 @@ func testEmailAddresses(t *testing.T, db Database) {
 		user := f.create(t, n)
 		sent := f.proof(t, auth.PurposeChangeEmail, user.ID, f.email())
 		first, second := f.email(), f.email()
-		must(t, "RequestEmailChange", f.RequestEmailChange(ctx, f.message(auth.MailVerifyEmail, user.ID, first.Address)))
-		must(t, "RequestEmailChange", f.RequestEmailChange(ctx, f.message(auth.MailVerifyEmail, user.ID, second.Address)))
+		must(t, "RequestEmailChange", f.RequestEmailChange(ctx, f.message(auth.MailChangeEmail, user.ID, first.Address)))
+		must(t, "RequestEmailChange", f.RequestEmailChange(ctx, f.message(auth.MailChangeEmail, user.ID, second.Address)))
 		f.expectToken(t, sent, auth.ErrTokenInvalid)
 		batch, err := f.LeaseMail(ctx, noon, distant, 1000)
 		must(t, "LeaseMail", err)
@@ -160,10 +169,12 @@ func testEmailAddresses(t *testing.T, db Database) {
 		user := f.create(t, n)
 		token := f.proof(t, auth.PurposeVerifyEmail, user.ID, n.Email)
 		want := f.stateOf(t, user.ID)
-		must(t, "ConfirmEmail", f.ConfirmEmail(ctx, auth.EmailConfirmation{Token: token, Now: noon}))
+		verified, err := f.ConfirmEmail(ctx, auth.EmailConfirmation{Token: token, Now: noon})
+		must(t, "ConfirmEmail", err)
 		want.User.EmailVerified = true
+		expectUser(t, "ConfirmEmail", verified, want.User)
 		f.expectState(t, want)
-		expectError(t, "ConfirmEmail, once more", f.ConfirmEmail(ctx, auth.EmailConfirmation{Token: token, Now: noon}), auth.ErrTokenInvalid)
+		expectError(t, "ConfirmEmail, once more", f.confirm(ctx, auth.EmailConfirmation{Token: token, Now: noon}), auth.ErrTokenInvalid)
 	})
 
 	t.Run("a token that cannot be used confirms nothing", func(t *testing.T) {
@@ -183,10 +194,10 @@ func testEmailAddresses(t *testing.T, db Database) {
 		} {
 			c := f.change(token, n.Email)
 			spoil(&c)
-			expectError(t, "ConfirmEmail of a token "+name, f.ConfirmEmail(ctx, c), auth.ErrTokenInvalid)
+			expectError(t, "ConfirmEmail of a token "+name, f.confirm(ctx, c), auth.ErrTokenInvalid)
 		}
 		taken := f.proof(t, auth.PurposeChangeEmail, user.ID, other.Email)
-		err := f.ConfirmEmail(ctx, f.change(taken, n.Email))
+		err := f.confirm(ctx, f.change(taken, n.Email))
 		if e, ok := errors.AsType[*auth.TakenError](err); !ok || !e.Email {
 			t.Errorf("ConfirmEmail of an address that somebody has: got %v, want it taken", err)
 		}
@@ -204,7 +215,7 @@ func testEmailAddresses(t *testing.T, db Database) {
 		for i, a := range addresses {
 			changes[i] = f.change(f.proof(t, auth.PurposeChangeEmail, user.ID, a), n.Email)
 		}
-		errs := inParallel(len(changes), func(i int) error { return f.ConfirmEmail(t.Context(), changes[i]) })
+		errs := inParallel(len(changes), func(i int) error { return f.confirm(t.Context(), changes[i]) })
 		won := -1
 		for i, err := range errs {
 			switch {
@@ -237,13 +248,13 @@ func testEmailAddresses(t *testing.T, db Database) {
 				return err
 			},
 			func() error {
-				return f.ResetPassword(ctx, auth.PasswordReset{Token: f.issue(t, f.token(user.ID, n.Email)), Password: f.password(), Now: noon})
+				return f.ResetPassword(ctx, auth.PasswordReset{Token: f.issue(t, f.token(t, user.ID, n.Email)), Password: f.password(), Now: noon})
 			},
 		} {
 			pending := f.proof(t, auth.PurposeChangeEmail, user.ID, f.email())
 			must(t, "a new password", set())
 			f.expectToken(t, pending, auth.ErrTokenInvalid)
-			expectError(t, "ConfirmEmail", f.ConfirmEmail(ctx, f.change(pending, n.Email)), auth.ErrTokenInvalid)
+			expectError(t, "ConfirmEmail", f.confirm(ctx, f.change(pending, n.Email)), auth.ErrTokenInvalid)
 		}
 	})
 
@@ -253,12 +264,12 @@ func testEmailAddresses(t *testing.T, db Database) {
 		n, second, third := f.newUser(), f.email(), f.email()
 		user := f.create(t, n)
 		change := func(from, to *auth.Email) {
-			must(t, "ConfirmEmail", f.ConfirmEmail(ctx, auth.EmailConfirmation{
+			must(t, "ConfirmEmail", f.confirm(ctx, auth.EmailConfirmation{
 				Token: f.proof(t, auth.PurposeChangeEmail, user.ID, to), Old: from.Address, Now: noon,
 			}))
 		}
 		undo := func(to *auth.Email, issued time.Time) auth.OneTimeToken {
-			token := f.token(user.ID, to)
+			token := f.token(t, user.ID, to)
 			token.Purpose, token.IssuedAt, token.ExpiresAt = auth.PurposeUndoEmailChange, issued, noon.Add(auth.UndoTTL)
 			return f.issue(t, token)
 		}
@@ -279,7 +290,7 @@ func testEmailAddresses(t *testing.T, db Database) {
 		n.Email = nil
 		user := f.create(t, n)
 		token := f.proof(t, auth.PurposeChangeEmail, user.ID, f.email())
-		must(t, "ConfirmEmail", f.ConfirmEmail(t.Context(), auth.EmailConfirmation{Token: token, Now: noon}))
+		must(t, "ConfirmEmail", f.confirm(t.Context(), auth.EmailConfirmation{Token: token, Now: noon}))
 		if got := f.stateOf(t, user.ID).User; got.Email != token.Address || got.EmailGenerated {
 			t.Errorf("got %+v, want the new address", got)
 		}

@@ -23,7 +23,7 @@ func testCleanUp(t *testing.T, db Database) {
 		f.create(t, guest) // its session and key, then itself
 		n := f.newUser()
 		user := f.create(t, n) // its session
-		f.issue(t, f.token(user.ID, n.Email))
+		f.issue(t, f.token(t, user.ID, n.Email))
 		held := f.newUser()
 		must(t, "DeleteUser", f.DeleteUser(t.Context(), f.create(t, held).ID, held.PasswordHash, noon))
 		f.queue(t, f.message(auth.MailResetPassword, 0, n.Email.Key))
@@ -124,7 +124,7 @@ func testExpired(t *testing.T, f fixture) {
 		n := f.newUser()
 		user := f.create(t, n)
 		due := auth.Due{Now: noon.Add(30 * time.Minute)}
-		expired, alive := f.issue(t, f.token(user.ID, n.Email)), f.token(user.ID, n.Email)
+		expired, alive := f.issue(t, f.token(t, user.ID, n.Email)), f.token(t, user.ID, n.Email)
 		alive.ExpiresAt = due.Now.Add(time.Microsecond)
 		alive = f.issue(t, alive)
 		f.expectCleanUp(t, auth.Due{Now: due.Now.Add(-time.Microsecond)}, 0)

@@ -16,7 +16,7 @@ func testDeletedUsers(t *testing.T, db Database) {
 		n.Identities = f.identities()
 		user := f.create(t, n)
 		second := f.signIn(t, user.ID, noon)
-		token := f.issue(t, f.token(user.ID, n.Email))
+		token := f.issue(t, f.token(t, user.ID, n.Email))
 		must(t, "DeleteUser", f.DeleteUser(ctx, user.ID, n.PasswordHash, noon))
 
 		_, _, err := f.FindUser(ctx, user.ID)
@@ -43,7 +43,7 @@ func testDeletedUsers(t *testing.T, db Database) {
 		_, err = f.UpdateProfile(ctx, user.ID, auth.ProfileChange{Fullname: new("Ghost")})
 		expectError(t, "UpdateProfile", err, auth.ErrNotFound)
 		expectError(t, "SetStatus", f.SetStatus(ctx, user.ID, auth.StatusActive), auth.ErrNotFound)
-		expectError(t, "IssueOneTimeToken", f.IssueOneTimeToken(ctx, f.token(user.ID, n.Email)), auth.ErrChanged)
+		expectError(t, "IssueOneTimeToken", f.IssueOneTimeToken(ctx, f.token(t, user.ID, n.Email)), auth.ErrChanged)
 		live, err := f.AttemptOneTimeCode(ctx, token.UserID, [2]auth.Purpose{token.Purpose, token.Purpose}, noon)
 		must(t, "AttemptOneTimeCode", err)
 		if len(live) > 0 {
@@ -84,7 +84,7 @@ func testDeletedUsers(t *testing.T, db Database) {
 		t.Parallel()
 		n, other := f.newUser(), f.newUser()
 		user, otherUser := f.create(t, n), f.create(t, other)
-		token := f.issue(t, f.token(otherUser.ID, other.Email))
+		token := f.issue(t, f.token(t, otherUser.ID, other.Email))
 		before := f.stateOf(t, otherUser.ID)
 		must(t, "DeleteUser", f.DeleteUser(t.Context(), user.ID, n.PasswordHash, noon))
 		f.expectState(t, before)

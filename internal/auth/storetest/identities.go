@@ -16,7 +16,17 @@ func testIdentities(t *testing.T, db Database) {
 	at := func(app string, like auth.Identity) auth.Identity {
 		return auth.Identity{Provider: like.Provider, AppID: app, Subject: fmt.Sprintf("%s-%d", app, f.next())}
 	}
-	apps := func(t *testing.T, user auth.UserID) (ids []auth.IdentityID, names []string) {
+	// link attaches identities for the user of a live session.
+	link := func(on fixture, n auth.NewUser, user auth.UserID, add ...auth.Identity) error {
+		return on.AttachIdentities(t.Context(), auth.Attachment{UserID: user, Add: add, Now: noon, Session: n.Session.ID})
+	}
+	// unlink takes the identities of the apps away, where all of these apps are ways in.
+	unlink := func(on fixture, n auth.NewUser, user auth.UserID, from ...string) error {
+		return on.DetachIdentities(t.Context(), auth.Detachment{
+			UserID: user, Session: n.Session.ID, Provider: "wechat", AppIDs: from, WaysIn: []string{"wx0a", "wx0b"},
+		})
+	}
+	apps := func(t *testing.T, user auth.UserID) (names []string) {
 		t.Helper()
 		list, err := f.ListIdentities(t.Context(), user)
 		must(t, "ListIdentities", err)
@@ -24,9 +34,9 @@ func testIdentities(t *testing.T, db Database) {
 			if i.Provider != "wechat" || !i.CreatedAt.Equal(noon) {
 				t.Errorf("got %+v, want an identity of wechat of noon", i)
 			}
-			ids, names = append(ids, i.ID), append(names, i.AppID)
+			names = append(names, i.AppID)
 		}
-		return ids, names
+		return names
 	}
 
 	t.Run("identities are attached once and listed in their order", func(t *testing.T) {
@@ -37,9 +47,9 @@ func testIdentities(t *testing.T, db Database) {
 		user := f.create(t, n)
 		more := []auth.Identity{at("wx0b", n.Identities[0]), at("group:one", n.Identities[0])}
 		for range 2 { // what is theirs already is no fault
-			must(t, "AttachIdentities", f.AttachIdentities(ctx, user.ID, append(more, n.Identities...), noon))
+			must(t, "AttachIdentities", link(f, n, user.ID, append(more, n.Identities...)...))
 		}
-		if _, got := apps(t, user.ID); !slices.Equal(got, []string{"wx0a", "wx0b", "group:one"}) {
+		if got := apps(t, user.ID); !slices.Equal(got, []string{"wx0a", "wx0b", "group:one"}) {
 			t.Errorf("got %v", got)
 		}
 		for _, i := range more {
@@ -47,20 +57,20 @@ func testIdentities(t *testing.T, db Database) {
 			must(t, "FindIdentity", err)
 			expectUser(t, "FindIdentity", found, user)
 		}
-		if ids, _ := apps(t, f.create(t, f.newUser()).ID); len(ids) != 0 {
-			t.Errorf("a user without identities has %v", ids)
+		if got := apps(t, f.create(t, f.newUser()).ID); len(got) != 0 {
+			t.Errorf("a user without identities has %v", got)
 		}
 	})
 
 	t.Run("an identity of another user is refused, and nothing beside it is attached", func(t *testing.T) {
 		t.Parallel()
-		ctx := t.Context()
 		n := f.newUser()
 		n.Identities = f.identities()
 		f.create(t, n)
-		other := f.create(t, f.newUser())
+		m := f.newUser()
+		other := f.create(t, m)
 		free := at("wx0b", n.Identities[0])
-		err := f.AttachIdentities(ctx, other.ID, []auth.Identity{free, n.Identities[0]}, noon)
+		err := link(f, m, other.ID, free, n.Identities[0])
 		expectError(t, "AttachIdentities", err, auth.ErrIdentityTaken)
 		f.expectFree(t, "", nil, []auth.Identity{free})
 	})
@@ -71,7 +81,7 @@ func testIdentities(t *testing.T, db Database) {
 		n.Identities = f.identities()
 		user := f.create(t, n)
 		another := f.identities()
-		err := f.AttachIdentities(t.Context(), user.ID, another, noon)
+		err := link(f, n, user.ID, another...)
 		expectError(t, "AttachIdentities", err, auth.ErrHasIdentity)
 		f.expectFree(t, "", nil, another)
 	})
@@ -79,48 +89,86 @@ func testIdentities(t *testing.T, db Database) {
 	t.Run("guests, disabled and deleted users are given nothing", func(t *testing.T) {
 		t.Parallel()
 		ctx := t.Context()
-		n := f.newUser()
-		disabled, deleted, guest := f.create(t, f.newUser()), f.create(t, n), f.create(t, f.newGuest())
+		off, gone, visitor, absent := f.newUser(), f.newUser(), f.newGuest(), f.newUser()
+		disabled, deleted, guest := f.create(t, off), f.create(t, gone), f.create(t, visitor)
 		must(t, "SetStatus", f.SetStatus(ctx, disabled.ID, auth.StatusDisabled))
-		must(t, "DeleteUser", f.DeleteUser(ctx, deleted.ID, n.PasswordHash, noon))
-		for _, user := range []auth.UserID{disabled.ID, deleted.ID, guest.ID, nobody} {
+		must(t, "DeleteUser", f.DeleteUser(ctx, deleted.ID, gone.PasswordHash, noon))
+		for user, n := range map[auth.UserID]auth.NewUser{disabled.ID: off, deleted.ID: gone, guest.ID: visitor, nobody: absent} {
 			identity := f.identities()
-			expectError(t, "AttachIdentities", f.AttachIdentities(ctx, user, identity, noon), auth.ErrChanged)
+			expectError(t, "AttachIdentities", link(f, n, user, identity...), auth.ErrChanged)
 			f.expectFree(t, "", nil, identity)
 			expectError(t, "SetVerifiedPhoneNumber", f.SetVerifiedPhoneNumber(ctx, user, "+8613800138000", noon), ifNot(user == guest.ID, auth.ErrChanged))
 		}
 	})
 
-	t.Run("the last way in stays", func(t *testing.T) {
+	t.Run("a session that has ended entitles to nothing", func(t *testing.T) {
+		t.Parallel()
+		ctx := t.Context()
+		n, m := f.newUser(), f.newUser()
+		n.Identities = f.identities()
+		user := f.create(t, n)
+		f.create(t, m)
+		free := at("wx0b", n.Identities[0])
+		expectError(t, "AttachIdentities with another's session", link(f, m, user.ID, free), auth.ErrChanged)
+		must(t, "RevokeSession", f.RevokeSession(ctx, user.ID, n.Session.ID))
+		expectError(t, "AttachIdentities", link(f, n, user.ID, free), auth.ErrChanged)
+		expectError(t, "DetachIdentities", unlink(f, n, user.ID, "wx0a"), auth.ErrChanged)
+		first := auth.PasswordChange{UserID: user.ID, Verified: n.PasswordHash, Current: n.Session.ID, New: f.password(), Now: noon, Session: f.session(noon)}
+		_, err := f.ChangePassword(ctx, first)
+		expectError(t, "ChangePassword", err, auth.ErrChanged)
+		f.expectFree(t, "", nil, []auth.Identity{free})
+		if got := apps(t, user.ID); !slices.Equal(got, []string{"wx0a"}) {
+			t.Errorf("got %v, want what there was", got)
+		}
+	})
+
+	t.Run("an identity that is not the user's any more entitles to nothing", func(t *testing.T) {
 		t.Parallel()
 		ctx := t.Context()
 		n := f.newUser()
+		n.Identities = f.identities()
+		user := f.create(t, n)
+		by := func(known auth.Identity, add auth.Identity) error {
+			return f.AttachIdentities(ctx, auth.Attachment{UserID: user.ID, Add: []auth.Identity{add}, Now: noon, Known: &known})
+		}
+		signIn := func(known auth.Identity) error {
+			_, err := f.CreateSession(ctx, auth.SignIn{UserID: user.ID, Identity: &known, Session: f.session(noon)})
+			return err
+		}
+		must(t, "AttachIdentities", by(n.Identities[0], at("wx0b", n.Identities[0])))
+		must(t, "CreateSession", signIn(n.Identities[0]))
+		must(t, "DetachIdentities", unlink(f, n, user.ID, "wx0a"))
+		free := at("group:one", n.Identities[0])
+		expectError(t, "AttachIdentities", by(n.Identities[0], free), auth.ErrChanged)
+		expectError(t, "CreateSession", signIn(n.Identities[0]), auth.ErrChanged)
+		f.expectFree(t, "", nil, []auth.Identity{free})
+	})
+
+	t.Run("the last way in stays", func(t *testing.T) {
+		t.Parallel()
+		n := f.newUser()
 		n.PasswordHash, n.Email, n.Mail = "", nil, nil
 		n.Identities = f.identities()
-		n.Identities = append(n.Identities, at("wx0b", n.Identities[0]))
+		n.Identities = append(n.Identities, at("wx0b", n.Identities[0]), at("wx-removed", n.Identities[0]), at("group:removed", n.Identities[0]))
 		user := f.create(t, n)
-		ids, _ := apps(t, user.ID)
-		expectError(t, "DetachIdentities of all", f.DetachIdentities(ctx, user.ID, ids), auth.ErrLastWayIn)
-		must(t, "DetachIdentities of one", f.DetachIdentities(ctx, user.ID, ids[:1]))
-		expectError(t, "DetachIdentities of the last", f.DetachIdentities(ctx, user.ID, ids[1:]), auth.ErrLastWayIn)
+		expectError(t, "DetachIdentities of all", unlink(f, n, user.ID, "wx0a", "wx0b"), auth.ErrLastWayIn)
+		must(t, "DetachIdentities of one", unlink(f, n, user.ID, "wx0a"))
+		expectError(t, "DetachIdentities of the last that is a way in", unlink(f, n, user.ID, "wx0b"), auth.ErrLastWayIn)
 		f.expectFree(t, "", nil, n.Identities[:1])
-		if _, got := apps(t, user.ID); !slices.Equal(got, []string{"wx0b"}) {
+		if got := apps(t, user.ID); !slices.Equal(got, []string{"wx0b", "wx-removed", "group:removed"}) {
 			t.Errorf("got %v left", got)
 		}
 	})
 
 	t.Run("with a password every identity may go, but nobody else's", func(t *testing.T) {
 		t.Parallel()
-		ctx := t.Context()
 		n, m := f.newUser(), f.newUser()
 		n.Identities, m.Identities = f.identities(), f.identities()
 		user, other := f.create(t, n), f.create(t, m)
-		foreign, _ := apps(t, other.ID)
-		must(t, "DetachIdentities", f.DetachIdentities(ctx, user.ID, foreign))
-		own, _ := apps(t, user.ID)
-		must(t, "DetachIdentities", f.DetachIdentities(ctx, user.ID, own))
+		must(t, "DetachIdentities", unlink(f, n, user.ID, "wx0a"))
+		expectError(t, "DetachIdentities again", unlink(f, n, user.ID, "wx0a"), auth.ErrNotFound)
 		f.expectFree(t, "", nil, n.Identities)
-		found, err := f.FindIdentity(ctx, m.Identities[0])
+		found, err := f.FindIdentity(t.Context(), m.Identities[0])
 		must(t, "FindIdentity", err)
 		expectUser(t, "the user beside", found, other)
 	})
@@ -132,10 +180,9 @@ func testIdentities(t *testing.T, db Database) {
 		n.Identities = f.identities()
 		n.Identities = append(n.Identities, at("wx0b", n.Identities[0]))
 		user := f.create(t, n)
-		ids, _ := apps(t, user.ID)
 		stores := nodes{f, second}
 		errs := inParallel(2, func(i int) error {
-			return stores.of(i).DetachIdentities(t.Context(), user.ID, ids[i:i+1])
+			return unlink(stores.of(i), n, user.ID, []string{"wx0a", "wx0b"}[i])
 		})
 		expectOneWinner(t, errs, auth.ErrLastWayIn)
 	})
@@ -144,12 +191,14 @@ func testIdentities(t *testing.T, db Database) {
 		t.Parallel()
 		identity := f.identities()
 		stores := nodes{f, second}
+		var asked []auth.NewUser
 		var users []auth.UserID
-		for range 8 {
-			users = append(users, f.create(t, f.newUser()).ID)
+		for i := range 8 {
+			asked = append(asked, f.newUser())
+			users = append(users, f.create(t, asked[i]).ID)
 		}
 		errs := inParallel(len(users), func(i int) error {
-			return stores.of(i).AttachIdentities(t.Context(), users[i], identity, noon)
+			return link(stores.of(i), asked[i], users[i], identity...)
 		})
 		winner := expectOneWinner(t, errs, auth.ErrIdentityTaken)
 		found, err := f.FindIdentity(t.Context(), identity[0])

@@ -196,27 +196,30 @@ func testGuesses(t *testing.T, db Database) {
 		for _, lane := range lanesOf(stranger.ID) {
 			f.fail(t, lane, 6, noon)
 		}
-		token := f.issue(t, f.token(user.ID, n.Email))
+		token := f.issue(t, f.token(t, user.ID, n.Email))
 		hash := f.password()
-		for what, clear := range map[string]func() error{
-			"Unlock": func() error { return f.Unlock(t.Context(), user.ID) },
-			"ResetPassword": func() error {
+		for _, tt := range []struct { // a change of the password ends the reset, so it comes last
+			what  string
+			clear func() error
+		}{
+			{"Unlock", func() error { return f.Unlock(t.Context(), user.ID) }},
+			{"ResetPassword", func() error {
 				return f.ResetPassword(t.Context(), auth.PasswordReset{Token: token, Password: n.PasswordHash, Now: noon})
-			},
-			"ChangePassword": func() error {
+			}},
+			{"ChangePassword", func() error {
 				_, err := f.ChangePassword(t.Context(), auth.PasswordChange{
 					UserID: user.ID, Verified: n.PasswordHash, New: n.PasswordHash, Now: noon, Session: f.session(noon),
 				})
 				return err
-			},
+			}},
 		} {
 			for _, lane := range lanesOf(user.ID) {
 				f.fail(t, lane, 6, noon)
 				expectDisabled(t, "CheckLane", f.CheckLane(t.Context(), lane.Key, distant))
 			}
-			must(t, what, clear())
+			must(t, tt.what, tt.clear())
 			for _, lane := range lanesOf(user.ID) {
-				must(t, "CheckLane after "+what, f.CheckLane(t.Context(), lane.Key, noon))
+				must(t, "CheckLane after "+tt.what, f.CheckLane(t.Context(), lane.Key, noon))
 			}
 		}
 		must(t, "Unlock", f.Unlock(t.Context(), user.ID)) // nothing to do

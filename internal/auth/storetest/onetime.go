@@ -23,7 +23,7 @@ func testIssues(t *testing.T, f fixture) {
 		ctx := t.Context()
 		n := f.newUser()
 		user := f.create(t, n)
-		issued := f.token(user.ID, n.Email)
+		issued := f.token(t, user.ID, n.Email)
 		must(t, "IssueOneTimeToken", f.IssueOneTimeToken(ctx, issued))
 		for _, now := range []time.Time{noon, issued.ExpiresAt.Add(-time.Microsecond)} {
 			got, found, err := f.FindOneTimeToken(ctx, issued.Purpose, issued.TokenHash, now)
@@ -57,11 +57,11 @@ func testIssues(t *testing.T, f fixture) {
 		name  string
 		token auth.OneTimeToken
 	}{
-		{"for an address that the user has not", f.token(user.ID, f.email())},
-		{"for an address that somebody else has", f.token(user.ID, disabled.Email)},
-		{"for a generated address", f.token(user.ID, &auth.Email{Address: n.Username + "@" + PlaceholderDomain, Key: n.Username + "@" + PlaceholderDomain})},
-		{"for a disabled user", f.token(disabledUser.ID, disabled.Email)},
-		{"for nobody", f.token(nobody, n.Email)},
+		{"for an address that the user has not", f.token(t, user.ID, f.email())},
+		{"for an address that somebody else has", f.token(t, user.ID, disabled.Email)},
+		{"for a generated address", f.token(t, user.ID, &auth.Email{Address: n.Username + "@" + PlaceholderDomain, Key: n.Username + "@" + PlaceholderDomain})},
+		{"for a disabled user", f.token(t, disabledUser.ID, disabled.Email)},
+		{"for nobody", f.token(t, nobody, n.Email)},
 	} {
 		t.Run("no token is issued "+tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -76,7 +76,7 @@ func testIssues(t *testing.T, f fixture) {
 		ctx := t.Context()
 		n := f.newUser()
 		user := f.create(t, n)
-		token := f.issue(t, f.token(user.ID, n.Email))
+		token := f.issue(t, f.token(t, user.ID, n.Email))
 		must(t, "SetStatus", f.SetStatus(ctx, user.ID, auth.StatusDisabled))
 		before := f.stateOf(t, user.ID)
 		f.expectToken(t, token, auth.ErrTokenInvalid)
@@ -91,13 +91,13 @@ func testIssues(t *testing.T, f fixture) {
 		t.Parallel()
 		n := f.newUser()
 		user := f.create(t, n)
-		first := f.issue(t, f.token(user.ID, n.Email))
+		first := f.issue(t, f.token(t, user.ID, n.Email))
 		for range auth.MaxCodeAttempts {
 			f.attempt(t, user.ID, first)
 		}
 		f.attempt(t, user.ID)
 
-		second := f.token(user.ID, n.Email)
+		second := f.token(t, user.ID, n.Email)
 		second.MessageID = first.MessageID
 		second = f.issue(t, second)
 		f.expectToken(t, first, auth.ErrTokenInvalid)
@@ -110,18 +110,37 @@ func testIssues(t *testing.T, f fixture) {
 		must(t, "ResetPassword with the second", f.ResetPassword(t.Context(), auth.PasswordReset{Token: second, Password: f.password(), Now: noon}))
 	})
 
+	t.Run("a message that was taken out of the outbox gets no token, and loses none that it has", func(t *testing.T) {
+		t.Parallel()
+		ctx := t.Context()
+		n := f.newUser()
+		user := f.create(t, n)
+		sent := f.issue(t, f.token(t, user.ID, n.Email))
+		removed := f.token(t, user.ID, n.Email)
+		for _, id := range []auth.MessageID{sent.MessageID, removed.MessageID} {
+			must(t, "RemoveMail", f.RemoveMail(ctx, id))
+		}
+		again := f.unsent(user.ID, n.Email)
+		again.MessageID = sent.MessageID
+		for _, token := range []auth.OneTimeToken{removed, again, f.unsent(user.ID, n.Email)} {
+			expectError(t, "IssueOneTimeToken", f.IssueOneTimeToken(ctx, token), auth.ErrChanged)
+			f.expectToken(t, token, auth.ErrTokenInvalid)
+		}
+		f.attempt(t, user.ID, sent)
+	})
+
 	t.Run("the oldest tokens beyond the most that may be outstanding die, of this user and purpose alone", func(t *testing.T) {
 		t.Parallel()
 		n, other := f.newUser(), f.newUser()
 		user, otherUser := f.create(t, n), f.create(t, other)
-		foreign := f.issue(t, f.token(otherUser.ID, other.Email))
-		verify := f.token(user.ID, n.Email)
+		foreign := f.issue(t, f.token(t, otherUser.ID, other.Email))
+		verify := f.token(t, user.ID, n.Email)
 		verify.Purpose = auth.PurposeVerifyEmail
 		verify = f.issue(t, verify)
 
 		var tokens []auth.OneTimeToken
 		for i := range auth.MaxOutstanding + 2 {
-			issued := f.token(user.ID, n.Email)
+			issued := f.token(t, user.ID, n.Email)
 			issued.IssuedAt = noon.Add(time.Duration(i-10) * time.Minute)
 			tokens = append(tokens, f.issue(t, issued))
 		}
@@ -130,7 +149,7 @@ func testIssues(t *testing.T, f fixture) {
 		}
 		f.attempt(t, user.ID, tokens[2:]...)
 
-		late := f.token(user.ID, n.Email) // asked for before the others, sent after them
+		late := f.token(t, user.ID, n.Email) // asked for before the others, sent after them
 		late.IssuedAt = noon.Add(-time.Hour)
 		must(t, "IssueOneTimeToken", f.IssueOneTimeToken(t.Context(), late))
 		f.expectToken(t, late, auth.ErrTokenInvalid)
@@ -160,10 +179,10 @@ func testCodes(t *testing.T, f fixture) {
 		t.Parallel()
 		n := f.newUser()
 		user := f.create(t, n)
-		first := f.issue(t, f.token(user.ID, n.Email))
+		first := f.issue(t, f.token(t, user.ID, n.Email))
 		f.attempt(t, user.ID, first)
 		f.attempt(t, user.ID, first)
-		second := f.issue(t, f.token(user.ID, n.Email))
+		second := f.issue(t, f.token(t, user.ID, n.Email))
 		for range auth.MaxCodeAttempts - 2 {
 			f.attempt(t, user.ID, first, second)
 		}
@@ -175,13 +194,30 @@ func testCodes(t *testing.T, f fixture) {
 		must(t, "ResetPassword", f.ResetPassword(t.Context(), auth.PasswordReset{Token: second, Password: f.password(), Now: noon}))
 	})
 
+	t.Run("an attempt that is given back may be made again, with this code alone", func(t *testing.T) {
+		t.Parallel()
+		n := f.newUser()
+		user := f.create(t, n)
+		token, other := f.issue(t, f.token(t, user.ID, n.Email)), f.issue(t, f.token(t, user.ID, n.Email))
+		replaced := token
+		replaced.TokenHash = f.hash()
+		must(t, "ReturnOneTimeCodeAttempt before any", f.ReturnOneTimeCodeAttempt(t.Context(), token))
+		for range auth.MaxCodeAttempts {
+			f.attempt(t, user.ID, token, other)
+		}
+		must(t, "ReturnOneTimeCodeAttempt", f.ReturnOneTimeCodeAttempt(t.Context(), token))
+		must(t, "ReturnOneTimeCodeAttempt of a token that was replaced", f.ReturnOneTimeCodeAttempt(t.Context(), replaced))
+		f.attempt(t, user.ID, token)
+		f.attempt(t, user.ID)
+	})
+
 	t.Run("an attempt counts for the codes of the user and purpose alone", func(t *testing.T) {
 		t.Parallel()
 		ctx := t.Context()
 		n, other := f.newUser(), f.newUser()
 		user, otherUser := f.create(t, n), f.create(t, other)
-		token, foreign := f.issue(t, f.token(user.ID, n.Email)), f.issue(t, f.token(otherUser.ID, other.Email))
-		verify := f.token(user.ID, n.Email)
+		token, foreign := f.issue(t, f.token(t, user.ID, n.Email)), f.issue(t, f.token(t, otherUser.ID, other.Email))
+		verify := f.token(t, user.ID, n.Email)
 		verify.Purpose = auth.PurposeVerifyEmail
 		verify = f.issue(t, verify)
 		for range auth.MaxCodeAttempts + 1 {
@@ -202,7 +238,7 @@ func testCodes(t *testing.T, f fixture) {
 		t.Parallel()
 		n := f.newUser()
 		user := f.create(t, n)
-		token := f.issue(t, f.token(user.ID, n.Email))
+		token := f.issue(t, f.token(t, user.ID, n.Email))
 		for range auth.MaxCodeAttempts {
 			live, err := f.AttemptOneTimeCode(t.Context(), user.ID, reset, token.ExpiresAt)
 			must(t, "AttemptOneTimeCode", err)
@@ -221,8 +257,8 @@ func testResets(t *testing.T, f fixture) {
 		n := f.newUser()
 		user := f.create(t, n)
 		second := f.signIn(t, user.ID, noon)
-		token, outstanding := f.issue(t, f.token(user.ID, n.Email)), f.issue(t, f.token(user.ID, n.Email))
-		verify := f.token(user.ID, n.Email)
+		token, outstanding := f.issue(t, f.token(t, user.ID, n.Email)), f.issue(t, f.token(t, user.ID, n.Email))
+		verify := f.token(t, user.ID, n.Email)
 		verify.Purpose = auth.PurposeVerifyEmail
 		verify = f.issue(t, verify)
 
@@ -244,7 +280,7 @@ func testResets(t *testing.T, f fixture) {
 		}
 		f.expectState(t, want)
 
-		reset.Token = f.issue(t, f.token(user.ID, n.Email)) // and so it goes for an address that is verified
+		reset.Token = f.issue(t, f.token(t, user.ID, n.Email)) // and so it goes for an address that is verified
 		must(t, "ResetPassword", f.ResetPassword(ctx, reset))
 		want.Password = reset.Password
 		f.expectState(t, want)
@@ -255,7 +291,7 @@ func testResets(t *testing.T, f fixture) {
 		n := f.newUser()
 		n.PasswordHash = ""
 		user := f.create(t, n)
-		reset := auth.PasswordReset{Token: f.issue(t, f.token(user.ID, n.Email)), Password: f.password(), Now: noon}
+		reset := auth.PasswordReset{Token: f.issue(t, f.token(t, user.ID, n.Email)), Password: f.password(), Now: noon}
 		must(t, "ResetPassword", f.ResetPassword(t.Context(), reset))
 		expectPassword(t, f.stateOf(t, user.ID).Password, reset.Password)
 	})
@@ -274,7 +310,7 @@ func testResets(t *testing.T, f fixture) {
 			t.Parallel()
 			n := f.newUser()
 			user := f.create(t, n)
-			token := f.issue(t, f.token(user.ID, n.Email))
+			token := f.issue(t, f.token(t, user.ID, n.Email))
 			before := f.stateOf(t, user.ID)
 			reset := auth.PasswordReset{Token: token, Password: f.password(), Now: noon}
 			tt.change(&reset)
@@ -288,9 +324,9 @@ func testResets(t *testing.T, f fixture) {
 		t.Parallel()
 		n, other := f.newUser(), f.newUser()
 		user, otherUser := f.create(t, n), f.create(t, other)
-		token := f.issue(t, f.token(otherUser.ID, other.Email))
+		token := f.issue(t, f.token(t, otherUser.ID, other.Email))
 		before := f.stateOf(t, otherUser.ID)
-		reset := auth.PasswordReset{Token: f.issue(t, f.token(user.ID, n.Email)), Password: f.password(), Now: noon}
+		reset := auth.PasswordReset{Token: f.issue(t, f.token(t, user.ID, n.Email)), Password: f.password(), Now: noon}
 		must(t, "ResetPassword", f.ResetPassword(t.Context(), reset))
 		f.expectState(t, before)
 		f.expectToken(t, token, nil)

@@ -175,7 +175,7 @@ func testNotices(t *testing.T, f fixture) {
 		must(t, "FailMail", f.FailMail(t.Context(), ids[1].ID, "never"))
 		foreign := f.queue(t, f.message(auth.MailResetPassword, 0, other.Email.Key))
 		notice := f.message(auth.MailPasswordChanged, user.ID, n.Email.Address)
-		reset := auth.PasswordReset{Token: f.issue(t, f.token(user.ID, n.Email)), Password: f.password(), Now: noon, Notice: &notice}
+		reset := auth.PasswordReset{Token: f.issue(t, f.token(t, user.ID, n.Email)), Password: f.password(), Now: noon, Notice: &notice}
 		must(t, "ResetPassword", f.ResetPassword(t.Context(), reset))
 		f.expectQueued(t, recipients, foreign, notice)
 
@@ -188,7 +188,7 @@ func testNotices(t *testing.T, f fixture) {
 		user := f.create(t, n)
 		asked := f.queue(t, f.message(auth.MailResetPassword, 0, n.Email.Key))
 		notice := f.message(auth.MailPasswordChanged, user.ID, n.Email.Key)
-		token := f.issue(t, f.token(user.ID, n.Email))
+		token := f.issue(t, f.token(t, user.ID, n.Email))
 		err := f.ResetPassword(t.Context(), auth.PasswordReset{Token: token, Password: f.password(), Now: token.ExpiresAt, Notice: &notice})
 		expectError(t, "ResetPassword", err, auth.ErrTokenInvalid)
 		f.expectQueued(t, []string{n.Email.Key}, asked)

@@ -16,8 +16,8 @@ func testPasswords(t *testing.T, db Database) {
 		n := f.newUser()
 		user := f.create(t, n)
 		second := f.signIn(t, user.ID, noon)
-		reset := f.issue(t, f.token(user.ID, n.Email))
-		verify := f.token(user.ID, n.Email)
+		reset := f.issue(t, f.token(t, user.ID, n.Email))
+		verify := f.token(t, user.ID, n.Email)
 		verify.Purpose = auth.PurposeVerifyEmail
 		verify = f.issue(t, verify)
 
@@ -44,7 +44,7 @@ func testPasswords(t *testing.T, db Database) {
 		t.Parallel()
 		n, other := f.newUser(), f.newUser()
 		user, otherUser := f.create(t, n), f.create(t, other)
-		token := f.issue(t, f.token(otherUser.ID, other.Email))
+		token := f.issue(t, f.token(t, otherUser.ID, other.Email))
 		before := f.stateOf(t, otherUser.ID)
 		_, err := f.ChangePassword(t.Context(), auth.PasswordChange{
 			UserID: user.ID, Verified: n.PasswordHash, New: f.password(), Now: noon, Session: f.session(noon),
@@ -88,7 +88,7 @@ func testPasswords(t *testing.T, db Database) {
 			tt.change(&n, &change)
 			user := f.create(t, n)
 			change.UserID = user.ID
-			token := f.issue(t, f.token(user.ID, n.Email))
+			token := f.issue(t, f.token(t, user.ID, n.Email))
 			must(t, "SetStatus", f.SetStatus(ctx, user.ID, tt.status))
 			before := f.stateOf(t, user.ID)
 

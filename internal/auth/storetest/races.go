@@ -352,7 +352,7 @@ func testRacingPasswords(t *testing.T, nodes nodes) {
 			for range rounds {
 				n := f.newUser()
 				user := f.create(t, n)
-				token := f.issue(t, f.token(user.ID, n.Email))
+				token := f.issue(t, f.token(t, user.ID, n.Email))
 				var left auth.SessionID
 				attempts := make([]auth.Session, 9)
 				for i := range attempts {
@@ -404,7 +404,7 @@ func testRacingPasswords(t *testing.T, nodes nodes) {
 		for range rounds {
 			n := f.newUser()
 			user := f.create(t, n)
-			token := f.issue(t, f.token(user.ID, n.Email))
+			token := f.issue(t, f.token(t, user.ID, n.Email))
 			change := auth.PasswordChange{UserID: user.ID, Verified: n.PasswordHash, New: f.password(), Now: noon, Session: f.session(noon)}
 			reset := auth.PasswordReset{Token: token, Password: f.password(), Now: noon}
 			errs := inParallel(2, func(i int) error {
@@ -445,7 +445,7 @@ func testRacingTokens(t *testing.T, nodes nodes) {
 		t.Parallel()
 		n := f.newUser()
 		user := f.create(t, n)
-		token := f.issue(t, f.token(user.ID, n.Email))
+		token := f.issue(t, f.token(t, user.ID, n.Email))
 		passwords := make([]auth.PasswordHash, 50)
 		for i := range passwords {
 			passwords[i] = f.password()
@@ -464,7 +464,7 @@ func testRacingTokens(t *testing.T, nodes nodes) {
 			user := f.create(t, n)
 			tokens := make([]auth.OneTimeToken, auth.MaxOutstanding)
 			for i := range tokens {
-				tokens[i] = f.issue(t, f.token(user.ID, n.Email))
+				tokens[i] = f.issue(t, f.token(t, user.ID, n.Email))
 			}
 			errs := inParallel(2*len(tokens), func(i int) error {
 				return nodes.of(i).ResetPassword(t.Context(), auth.PasswordReset{
@@ -481,7 +481,7 @@ func testRacingTokens(t *testing.T, nodes nodes) {
 		user := f.create(t, n)
 		want := make(map[auth.OneTimeTokenID]int)
 		for range auth.MaxOutstanding {
-			want[f.issue(t, f.token(user.ID, n.Email)).ID] = auth.MaxCodeAttempts
+			want[f.issue(t, f.token(t, user.ID, n.Email)).ID] = auth.MaxCodeAttempts
 		}
 		lists := make([][]auth.OneTimeToken, 40)
 		errs := inParallel(len(lists), func(i int) (err error) {
@@ -507,7 +507,7 @@ func testRacingTokens(t *testing.T, nodes nodes) {
 		user := f.create(t, n)
 		tokens := make([]auth.OneTimeToken, 20)
 		for i := range tokens {
-			tokens[i] = f.token(user.ID, n.Email)
+			tokens[i] = f.token(t, user.ID, n.Email)
 		}
 		expectNoErrors(t, inParallel(len(tokens), func(i int) error {
 			return nodes.of(i).IssueOneTimeToken(t.Context(), tokens[i])
@@ -529,7 +529,7 @@ func testRacingTokens(t *testing.T, nodes nodes) {
 		user := f.create(t, n)
 		tokens := make([]auth.OneTimeToken, 8)
 		for i := range tokens {
-			tokens[i] = f.token(user.ID, n.Email)
+			tokens[i] = f.token(t, user.ID, n.Email)
 			tokens[i].MessageID = tokens[0].MessageID
 		}
 		expectNoErrors(t, inParallel(len(tokens), func(i int) error {
@@ -549,7 +549,7 @@ func testRacingTokens(t *testing.T, nodes nodes) {
 			user := f.create(t, n)
 			tokens := make([]auth.OneTimeToken, 4)
 			for i := range tokens {
-				tokens[i] = f.token(user.ID, n.Email)
+				tokens[i] = f.token(t, user.ID, n.Email)
 			}
 			errs := inParallel(len(tokens)+1, func(i int) error {
 				if i == len(tokens) {
@@ -570,6 +570,43 @@ func testRacingTokens(t *testing.T, nodes nodes) {
 		}
 	})
 
+	t.Run("no mail that is being written when a reset succeeds, or another address is asked for, carries a live token", func(t *testing.T) {
+		t.Parallel()
+		ctx := t.Context()
+		for range rounds {
+			n := f.newUser()
+			user := f.create(t, n)
+			used := f.issue(t, f.token(t, user.ID, n.Email))
+			written := f.unsent(user.ID, n.Email)
+			var err error
+			written.MessageID, err = f.QueueMail(ctx, f.message(auth.MailResetPassword, 0, n.Email.Key))
+			must(t, "QueueMail", err)
+			change := f.unsent(user.ID, f.email())
+			change.Purpose = auth.PurposeChangeEmail
+			change.MessageID, err = f.QueueMail(ctx, f.message(auth.MailChangeEmail, user.ID, change.Address))
+			must(t, "QueueMail", err)
+			errs := inParallel(4, func(i int) error {
+				switch i {
+				case 0:
+					return nodes.of(i).IssueOneTimeToken(ctx, written)
+				case 1:
+					return nodes.of(i).IssueOneTimeToken(ctx, change)
+				case 2:
+					return nodes.of(i).RequestEmailChange(ctx, f.message(auth.MailChangeEmail, user.ID, f.email().Address))
+				}
+				return nodes.of(i).ResetPassword(ctx, auth.PasswordReset{Token: used, Password: f.password(), Now: noon})
+			})
+			for _, err := range errs[:2] {
+				if err != nil {
+					expectError(t, "IssueOneTimeToken", err, auth.ErrChanged)
+				}
+			}
+			expectNoErrors(t, errs[2:])
+			f.expectToken(t, written, auth.ErrTokenInvalid)
+			f.expectToken(t, change, auth.ErrTokenInvalid)
+		}
+	})
+
 	t.Run("guesses do not keep a reset from succeeding", func(t *testing.T) {
 		t.Parallel()
 		for range rounds {
@@ -577,7 +614,7 @@ func testRacingTokens(t *testing.T, nodes nodes) {
 			user := f.create(t, n)
 			var token auth.OneTimeToken
 			for range auth.MaxOutstanding {
-				token = f.issue(t, f.token(user.ID, n.Email))
+				token = f.issue(t, f.token(t, user.ID, n.Email))
 			}
 			expectNoErrors(t, inParallel(6, func(i int) error {
 				if i == 3 {

@@ -34,6 +34,8 @@ type Store interface {
 	auth.Handovers
 	auth.AuditLog
 	auth.Limits
+	auth.Codes
+	auth.SignUps
 	mail.Outbox
 	// CountUnusedGuests returns how many guests have no live session and were not seen for so long.
 	CountUnusedGuests(context.Context, auth.Pruning) (int64, error)
@@ -70,6 +72,7 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"audit events", testAudit},
 		{"wrong guesses", testGuesses},
 		{"mail limits", testMailLimits},
+		{"pending sign-ups", testSignUps},
 		{"clean-up", testCleanUp},
 		{"clean-up of guests in use", testGuestsInUse},
 		{"races", testRaces},
@@ -186,11 +189,22 @@ func (f fixture) guestKey() *auth.GuestKey {
 	return &auth.GuestKey{Hash: f.hash(), ExpiresAt: noon.Add(24 * time.Hour)}
 }
 
-// token is a one-time token of the user for a message of its own, issued at noon for half an hour.
-func (f fixture) token(user auth.UserID, email *auth.Email) auth.OneTimeToken {
-	n := f.next()
+// token is a one-time token of the user, issued at noon for half an hour, for a message of its own, which waits for its
+// time beyond everything that tests do.
+func (f fixture) token(t *testing.T, user auth.UserID, email *auth.Email) auth.OneTimeToken {
+	t.Helper()
+	m := f.message(auth.MailResetPassword, 0, fmt.Sprintf("carrier%d", f.next()))
+	m.QueuedAt, m.NotAfter = distant.AddDate(10, 0, 0), distant.AddDate(20, 0, 0)
+	id, err := f.QueueMail(t.Context(), m)
+	must(t, "QueueMail", err)
+	token := f.unsent(user, email)
+	token.MessageID = id
+	return token
+}
+
+// unsent is a token without a message.
+func (f fixture) unsent(user auth.UserID, email *auth.Email) auth.OneTimeToken {
 	return auth.OneTimeToken{
-		MessageID: auth.MessageID(1_000_000 + n),
 		UserID:    user,
 		Purpose:   auth.PurposeResetPassword,
 		Address:   email.Address,
@@ -355,7 +369,8 @@ func (f fixture) expectQueued(t *testing.T, recipients []string, want ...auth.Ou
 // queue puts the message into the outbox.
 func (f fixture) queue(t *testing.T, m auth.OutboxMessage) auth.OutboxMessage {
 	t.Helper()
-	must(t, "QueueMail", f.QueueMail(t.Context(), m))
+	_, err := f.QueueMail(t.Context(), m)
+	must(t, "QueueMail", err)
 	return m
 }
 

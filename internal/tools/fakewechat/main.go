@@ -136,8 +136,11 @@ func (f *fake) settings() string {
 	if err != nil {
 		panic(err) // texts
 	}
-	return fmt.Sprintf("--wechat-api=%s --wechat-apps='%s'", f.url, list)
+	return fmt.Sprintf("--wechat-api=%s --wechat-apps='%s' --wechat-redirects=%s", f.url, list, redirectExample)
 }
+
+// redirectExample is where the example page of README.md wants browsers sent back to.
+const redirectExample = "http://127.0.0.1:3000/"
 
 // explain says what one can do now.
 func (f *fake) explain(w io.Writer) {

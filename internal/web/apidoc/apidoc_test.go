@@ -59,6 +59,7 @@ func TestDocumentCoversTheseOperations(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{
 		"POST /sign_up":                 "signUp",
+		"POST /sign_up/confirm":         "confirmSignUp",
 		"POST /sign_in":                 "signIn",
 		"POST /sign_in_with/{provider}": "signInWith",
 		"POST /sign_in_with/code":       "signInWithCode",
@@ -79,6 +80,7 @@ func TestDocumentCoversTheseOperations(t *testing.T) {
 		"GET /user/sessions":            "listSessions",
 		"DELETE /user/sessions":         "revokeOtherSessions",
 		"DELETE /user/sessions/{id}":    "revokeSession",
+		"GET /verify":                   "verifyToken",
 		"GET /wechat/access_token":      "getWeChatAccessToken",
 		"GET /healthz":                  "getHealth",
 		"GET /readyz":                   "getReadiness",

@@ -38,7 +38,7 @@ type DevMessage struct {
 func (v DevMessage) Render(w io.Writer) error { return renderDev(w, "dev-message", v) }
 
 func renderDev(w io.Writer, name string, view any) error {
-	if err := pages["dev_mail"].ExecuteTemplate(w, name, view); err != nil {
+	if err := pages()["dev_mail"].ExecuteTemplate(w, name, view); err != nil {
 		return fmt.Errorf("render %s: %w", name, err)
 	}
 	return nil

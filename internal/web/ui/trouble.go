@@ -15,6 +15,7 @@ type LinkKind string
 const (
 	LinkReset  LinkKind = "reset"
 	LinkVerify LinkKind = "verify"
+	LinkSignUp LinkKind = "sign_up"
 	LinkUndo   LinkKind = "undo"
 )
 

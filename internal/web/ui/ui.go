@@ -12,6 +12,7 @@ import (
 	"io"
 	"path"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -22,7 +23,8 @@ import (
 var files embed.FS
 
 // pages are the templates by the name of their page: each has the layout, the parts and its own "main".
-var pages = parsePages()
+// They are parsed when the first one is asked for: most starts of the program need none.
+var pages = sync.OnceValue(parsePages)
 
 func parsePages() map[string]*template.Template {
 	shared := template.Must(template.ParseFS(files, "templates/layout.html", "templates/parts.html"))
@@ -40,7 +42,7 @@ func parsePages() map[string]*template.Template {
 
 // render writes a page in the layout.
 func render(w io.Writer, name string, view any) error {
-	if err := pages[name].ExecuteTemplate(w, "layout", view); err != nil {
+	if err := pages()[name].ExecuteTemplate(w, "layout", view); err != nil {
 		return fmt.Errorf("render page %s: %w", name, err)
 	}
 	return nil

@@ -68,6 +68,13 @@ func views(l auth.Language) map[string]view {
 		"bad_sign_in":          ui.BadSignIn{Page: last, Faults: []string{"redirect_to is not supported.", "App id is required."}},
 		"bad_sign_in_over":     ui.BadSignIn{Page: last, Over: true},
 		"dead_link_taken":      ui.DeadLink{Page: plain, Kind: ui.LinkVerify, Taken: true},
+		"confirm_sign_up":      ui.ConfirmSignUp{Page: linked, Address: "john@example.com", Username: "john_smith"},
+		"confirm_sign_up_fault": ui.ConfirmSignUp{
+			Page: linked, Address: "john@example.com", Username: "john_smith",
+			Faults: []ui.Fault{linked.Fault("username", latchkey.FieldTaken, 0, "")},
+		},
+		"signed_up":         ui.SignedUp{Page: dressed},
+		"dead_link_sign_up": ui.DeadLink{Page: plain, Kind: ui.LinkSignUp},
 	}
 	for _, code := range []latchkey.Code{
 		latchkey.CodeNotFound, latchkey.CodeMethodNotAllowed, latchkey.CodeForbidden, latchkey.CodeTooLarge,
@@ -318,7 +325,7 @@ func TestEveryTextIsUsed(t *testing.T) {
 			sources.Write(b)
 		}
 	}
-	built := []string{"fault.", "dead.reset.", "dead.verify.", "dead.undo.", "trouble."}
+	built := []string{"fault.", "dead.reset.", "dead.verify.", "dead.sign_up.", "dead.undo.", "trouble."}
 	english := readCatalog(t, auth.English)
 	for key := range english {
 		isBuilt := slices.ContainsFunc(built, func(prefix string) bool { return strings.HasPrefix(key, prefix) })
