@@ -78,7 +78,7 @@ func TestAddressThatIsVerifiedIsNeverToldAsAFailure(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		user, err := s.Service.VerifyEmailByCode(ctx, current, m.Code, auth.Origin{})
+		user, err := s.Service.VerifyEmailByCode(ctx, *current, m.Code, auth.Origin{})
 		if err != nil || !user.EmailVerified || user.Username != "hasty" || ctx.Err() == nil {
 			t.Errorf("got %+v, %v", user, err)
 		}
