@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +27,8 @@ type Limits interface {
 	ClearFailures(ctx context.Context, lane LaneKey, now time.Time) error
 	// Unlock forgets the failures of the user's lanes, those that disabled the password too. It is no error if there are none.
 	Unlock(context.Context, UserID) error
+	// TakeMail counts a request for mail under the key, or says that as many as the limit allows were counted.
+	TakeMail(ctx context.Context, key LaneKey, limit MailLimit, now time.Time) (ok bool, err error)
 	// QueueLimited puts the message into the outbox, unless as many as the limit allows were queued under the key.
 	QueueLimited(ctx context.Context, m OutboxMessage, key LaneKey, limit MailLimit) error
 }
@@ -166,6 +169,27 @@ func (s *Service) queueLimited(ctx context.Context, address string, m OutboxMess
 		_, err := s.cfg.Store.QueueMail(ctx, m)
 		return err
 	}
-	key := newLaneKey("mail", string(m.Kind), strings.ToLower(address))
-	return s.cfg.Limits.QueueLimited(ctx, m, key, MailLimit{Burst: 3, Interval: 20 * time.Minute})
+	return s.cfg.Limits.QueueLimited(ctx, m, mailKey(m.Kind, address), mailLimit)
+}
+
+// mailLimit bounds the mails of a kind to an address that somebody asks for.
+var mailLimit = MailLimit{Burst: 3, Interval: 20 * time.Minute}
+
+func mailKey(kind MailKind, address string) LaneKey {
+	return newLaneKey("mail", string(kind), strings.ToLower(address))
+}
+
+// spendMail counts a mail that a signed-in user asks for, or returns a *RateLimitError.
+func (s *Service) spendMail(ctx context.Context, kind MailKind, address string) error {
+	if s.cfg.LimitsOff {
+		return nil
+	}
+	ok, err := s.cfg.Limits.TakeMail(ctx, mailKey(kind, address), mailLimit, s.cfg.Now().UTC())
+	switch {
+	case err != nil:
+		return fmt.Errorf("count mail: %w", err)
+	case !ok:
+		return &RateLimitError{Policy: "mail", Quota: mailLimit.Burst, RetryAfter: mailLimit.Interval}
+	}
+	return nil
 }

@@ -52,9 +52,9 @@ func (s *Service) signInWithPassword(ctx context.Context, login, password string
 	lane := unknownLane(login, s.cfg.PlaceholderDomain)
 	user, hash, err := s.findLogin(ctx, login)
 	switch {
-	case err == nil:
+	case err == nil && !isGenerated(login, s.cfg.PlaceholderDomain):
 		lane = userLane(user.ID)
-	case !errors.Is(err, ErrNotFound):
+	case err != nil && !errors.Is(err, ErrNotFound):
 		return SignedIn{}, fmt.Errorf("find login: %w", err)
 	}
 	device, known := origin.Device.device(user.ID, hash)
@@ -126,6 +126,13 @@ func (s *Service) findLogin(ctx context.Context, login string) (User, PasswordHa
 		return User{}, "", err
 	}
 	return s.cfg.Store.FindLogin(ctx, l)
+}
+
+// isGenerated says whether the login is a generated address. Its guesses are counted apart from those of the username in
+// it, whether or not there is a user: otherwise a wait that is shared would tell that there is one.
+func isGenerated(login, placeholderDomain string) bool {
+	l, err := ParseLogin(login, placeholderDomain)
+	return err == nil && l.GeneratedFor != ""
 }
 
 // ParseLogin reads what a person types to sign in: with "@" an e-mail address and nothing else, any other a username.

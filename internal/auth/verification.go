@@ -77,6 +77,9 @@ func (s *Service) RequestEmailChange(ctx context.Context, c Current, address, cu
 			return invalid(FieldEmail, Taken)
 		}
 	}
+	if err := s.spendMail(ctx, MailChangeEmail, email.Key); err != nil {
+		return err
+	}
 	message := *verificationMail(&email, origin, s.cfg.Now().UTC())
 	message.Kind, message.UserID = MailChangeEmail, c.User.ID
 	if err := s.cfg.Store.RequestEmailChange(ctx, message); err != nil {

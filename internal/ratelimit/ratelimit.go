@@ -11,18 +11,27 @@ import (
 type Limit struct {
 	Burst  int
 	Period time.Duration
+	// Overdraft is how many times Burst events Table.Charge may count beyond what is allowed.
+	Overdraft int
 }
 
 // interval is what one event uses up.
 func (l Limit) interval() time.Duration { return l.Period / time.Duration(l.Burst) }
 
+// full is the debt at which nothing fits any more.
+func (l Limit) full() time.Duration { return l.interval() * time.Duration(l.Burst) }
+
+// bound returns a debt that is possible: a clock that was set back must not make anybody wait for longer.
+func (l Limit) bound(debt time.Duration) time.Duration {
+	return max(0, min(debt, l.full()*time.Duration(1+l.Overdraft)))
+}
+
 // Take decides about an event. Debt is how long it would take from now until none of the limit is used up any more; 0 for
 // nobody who was seen before. If the event fits, wait is 0 and after is the debt with it; else after is the debt as it
 // was, and wait is how long it takes until one fits.
 func (l Limit) Take(debt time.Duration) (after, wait time.Duration) {
-	full := l.interval() * time.Duration(l.Burst)
-	debt = max(0, min(debt, full)) // a clock that was set back must not make anybody wait for longer than the period
-	if over := debt + l.interval() - full; over > 0 {
+	debt = l.bound(debt)
+	if over := debt + l.interval() - l.full(); over > 0 {
 		return debt, over
 	}
 	return debt + l.interval(), 0
@@ -60,14 +69,27 @@ func (t *Table[K]) Take(key K) (wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	debt, wait := t.limit.Take(t.debt(key, now))
-	if wait > 0 {
-		return wait
+	if wait == 0 {
+		t.keep(key, now, debt)
 	}
+	return wait
+}
+
+// Charge counts an event of the key that has happened, whether it fits or not: whoever goes beyond the limit at once, by
+// many events under way, waits for so much longer afterwards.
+func (t *Table[K]) Charge(key K) {
+	now := t.now().UnixNano()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.keep(key, now, t.limit.bound(t.debt(key, now)+t.limit.interval()))
+}
+
+// keep writes down the debt of a key. t.mu is held.
+func (t *Table[K]) keep(key K, now int64, debt time.Duration) {
 	if _, known := t.emptyAt[key]; !known && len(t.emptyAt) >= t.capacity {
 		t.forgetOne()
 	}
 	t.emptyAt[key] = now + int64(debt)
-	return 0
 }
 
 // Check returns what Take would, and counts nothing.
@@ -95,8 +117,18 @@ func (t *Table[K]) Len() int {
 	return len(t.emptyAt)
 }
 
+// debt returns the debt of a key, and writes down less than there was if the clock was set back: it would not shrink
+// before the clock is where it was. t.mu is held.
 func (t *Table[K]) debt(key K, now int64) time.Duration {
-	return time.Duration(t.emptyAt[key] - now) // of an unknown key less than 0
+	at, known := t.emptyAt[key]
+	if !known {
+		return 0
+	}
+	debt := t.limit.bound(time.Duration(at - now))
+	if then := now + int64(debt); then < at {
+		t.emptyAt[key] = then
+	}
+	return debt
 }
 
 // forgetOne makes room for a key.

@@ -131,8 +131,37 @@ func TestClockSetBackLocksNobodyOut(t *testing.T) {
 		table.Take("k")
 	}
 	c.advance(-24 * time.Hour)
-	if got := table.Take("k"); got != 20*time.Second {
-		t.Errorf("got a wait of %v, want 20 s", got)
+	for _, ask := range []func(string) time.Duration{table.Take, table.Check} {
+		if got := ask("k"); got != 20*time.Second {
+			t.Errorf("got a wait of %v, want 20 s", got)
+		}
+	}
+	c.advance(20 * time.Second)
+	if got := table.Take("k"); got != 0 {
+		t.Errorf("got a wait of %v after the wait", got)
+	}
+}
+
+// Whoever goes beyond the limit by many events at once pays for them afterwards, up to the overdraft.
+func TestChargesBeyondTheLimitArePaidFor(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	table := ratelimit.NewTable[string](ratelimit.Limit{Burst: 3, Period: time.Minute, Overdraft: 2}, 4, c.now)
+	for range 5 {
+		table.Charge("k")
+	}
+	if got := table.Check("k"); got != time.Minute {
+		t.Errorf("got a wait of %v, want that for two events beyond the burst and one more", got)
+	}
+	for range 100 {
+		table.Charge("k")
+	}
+	if got := table.Take("k"); got != 2*time.Minute+20*time.Second {
+		t.Errorf("got a wait of %v, want that of the whole overdraft", got)
+	}
+	c.advance(2*time.Minute + 20*time.Second)
+	if got := table.Take("k"); got != 0 {
+		t.Errorf("got a wait of %v after the wait", got)
 	}
 }
 

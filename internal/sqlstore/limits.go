@@ -106,16 +106,29 @@ func unlock(ctx context.Context, q querier, user auth.UserID) error {
 
 // QueueLimited implements auth.Limits.
 func (s *Store) QueueLimited(ctx context.Context, m auth.OutboxMessage, key auth.LaneKey, limit auth.MailLimit) error {
-	now := m.QueuedAt
-	room := now.Add(time.Duration(limit.Burst-1) * limit.Interval) // a request more fits while full_at is not beyond it
 	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
-		n, err := q.exec(ctx, upsertMailRequest, key[:], micros(now), micros(now.Add(limit.Interval)), limit.Interval.Microseconds(), micros(room))
-		switch {
-		case err != nil:
-			return fmt.Errorf("count request: %w", err)
-		case n == 0:
-			return nil
+		ok, err := takeMail(ctx, q, key, limit, m.QueuedAt)
+		if err != nil || !ok {
+			return err
 		}
 		return s.insertMessage(ctx, q, &m)
 	})
+}
+
+// TakeMail implements auth.Limits.
+func (s *Store) TakeMail(ctx context.Context, key auth.LaneKey, limit auth.MailLimit, now time.Time) (ok bool, err error) {
+	err = s.engine.write(ctx, func(ctx context.Context, q querier) (err error) {
+		ok, err = takeMail(ctx, q, key, limit, now)
+		return err
+	})
+	return ok, err
+}
+
+func takeMail(ctx context.Context, q querier, key auth.LaneKey, limit auth.MailLimit, now time.Time) (ok bool, err error) {
+	room := now.Add(time.Duration(limit.Burst-1) * limit.Interval) // a request more fits while full_at is not beyond it
+	n, err := q.exec(ctx, upsertMailRequest, key[:], micros(now), micros(now.Add(limit.Interval)), limit.Interval.Microseconds(), micros(room))
+	if err != nil {
+		return false, fmt.Errorf("count request: %w", err)
+	}
+	return n > 0, nil
 }

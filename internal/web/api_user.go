@@ -71,7 +71,9 @@ func (s *Server) putEmail(c *call) error {
 	if err := c.decode(member{"email", &email}, member{"current_password", &current}); err != nil {
 		return err
 	}
-	if err := s.cfg.Service.RequestEmailChange(c.r.Context(), *c.current, email.value, current.value, c.origin()); err != nil {
+	if err := c.spend(limitSignUps, func() error { // it tells what is taken, as a sign-up does
+		return s.cfg.Service.RequestEmailChange(c.r.Context(), *c.current, email.value, current.value, c.origin())
+	}); err != nil {
 		return err
 	}
 	return c.accepted()
@@ -96,7 +98,9 @@ func (s *Server) requestVerification(c *call) error {
 	if err := c.decodeOptional(); err != nil {
 		return err
 	}
-	if err := s.cfg.Service.RequestVerification(c.r.Context(), *c.current, c.origin()); err != nil {
+	if err := c.spend(limitResets, func() error {
+		return s.cfg.Service.RequestVerification(c.r.Context(), *c.current, c.origin())
+	}); err != nil {
 		return err
 	}
 	return c.accepted()

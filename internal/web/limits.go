@@ -32,11 +32,15 @@ func limitGuests(l *limits) addressLimit  { return l.guests }
 func limitResets(l *limits) addressLimit  { return l.resets }
 
 func newLimits(now func() time.Time) *limits {
+	limited := func(policy string, limit ratelimit.Limit) addressLimit {
+		return addressLimit{policy, ratelimit.NewTable[string](limit, limitedAddresses, now)}
+	}
 	table := func(policy string, burst int, period time.Duration) addressLimit {
-		return addressLimit{policy, ratelimit.NewTable[string](ratelimit.Limit{Burst: burst, Period: period}, limitedAddresses, now)}
+		return limited(policy, ratelimit.Limit{Burst: burst, Period: period})
 	}
 	return &limits{
-		guesses: table("sign-in-address", 30, time.Minute),
+		// The overdraft is for guesses that were under way at once.
+		guesses: limited("sign-in-address", ratelimit.Limit{Burst: 30, Period: time.Minute, Overdraft: 8}),
 		signUps: table("sign-up-address", 20, time.Hour),
 		guests:  table("guest-address", 30, time.Hour),
 		resets:  table("reset-address", 10, time.Hour),
@@ -56,8 +60,8 @@ func (c *call) exceeded(l addressLimit, who string, wait time.Duration) error {
 }
 
 // guess runs an attempt at a secret, and counts it against the address if it was wrong: a household where everybody knows
-// their password meets no limit. As many as are under way at once may go beyond it, which costs nothing: how often one
-// user's password is tried is counted exactly, in the database.
+// their password meets no limit. As many as are under way at once may go beyond it, and are paid for afterwards; how
+// often one user's password is tried is counted exactly, in the database.
 func (c *call) guess(attempt func() error) error {
 	if c.server.limits == nil {
 		return attempt()
@@ -68,7 +72,7 @@ func (c *call) guess(attempt func() error) error {
 	}
 	err := attempt()
 	if wasWrongGuess(err) {
-		limit.Take(who)
+		limit.Charge(who)
 	}
 	return err
 }

@@ -495,7 +495,7 @@ func TestMailboxIsNotFlooded(t *testing.T) {
 				a := s.Post("/reset_password", object{"email": address}, somewhere(i))
 				want(t, a, http.StatusNoContent)
 			}
-			want(t, s.Post("/user/email/verification", nil, token), http.StatusAccepted)
+			want(t, s.Post("/user/email/verification", nil, token, somewhere(i)), http.StatusAccepted)
 		}
 		if got := s.MailCount() - before; got != 6 {
 			t.Errorf("got %d mails, want 3 resets and 3 confirmations", got)
@@ -589,4 +589,58 @@ func TestManyUsersOnOnePrivateAddressAreSaidOnce(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Guesses that are under way at once are counted all the same: the next ones wait for so much longer.
+func TestBurstsOfGuessesArePaidFor(t *testing.T) {
+	t.Parallel()
+	faulty := limited
+	faulty.Faulty = true
+	apitest.Each(t, faulty, func(t *testing.T, s *apitest.Server) {
+		answers := atOnce(90, func(i int) apitest.Answer { return guess(t, s, 1, fmt.Sprintf("nobody_%d", i), "a wrong password") })
+		wrong := len(withStatus(answers, http.StatusUnauthorized))
+		if wrong < 30 {
+			t.Fatalf("got %d guesses verified, want at least the 30 that are free", wrong)
+		}
+		wantLimited(t, guess(t, s, 1, "nobody", "a wrong password"), "sign-in-address", (wrong-30)*2+2)
+	})
+}
+
+// A signed-in user can neither flood a stranger's mailbox nor ask for ever who has an address.
+func TestChangesOfAddressAreLimited(t *testing.T) {
+	t.Parallel()
+	apitest.Each(t, limited, func(t *testing.T, s *apitest.Server) {
+		token := apitest.Bearing(signUp(t, s, "john_smith").Token())
+		signUp(t, s, "susan", somewhere(1))
+		ask := func(address string, i int) apitest.Answer {
+			return s.Put("/user/email", object{"email": address, "current_password": password}, token, somewhere(i))
+		}
+		for i := range 3 {
+			want(t, ask("stranger@example.com", 10+i), http.StatusAccepted)
+		}
+		if a := ask("Stranger@Example.com", 20); a.Status != http.StatusTooManyRequests || a.Header.Get("Retry-After") != "1200" {
+			t.Errorf("got %d with Retry-After %q, want 429 after 20 minutes", a.Status, a.Header.Get("Retry-After"))
+		}
+		for range 20 {
+			wantInvalid(t, ask("susan@example.com", 30), "email taken")
+		}
+		if a := ask("susan@example.com", 30); a.Status != http.StatusTooManyRequests {
+			t.Errorf("got %d, want 429: that answer is worth something", a.Status)
+		}
+	})
+}
+
+// A wait that a username and the generated address of it shared would tell that there is a user.
+func TestGeneratedAddressTellsNothingOfItsUser(t *testing.T) {
+	t.Parallel()
+	apitest.Each(t, limited, func(t *testing.T, s *apitest.Server) {
+		known := signUpGuest(t, s).Text("username")
+		for i, name := range []string{known, "0badcafe"} {
+			for range 10 {
+				want(t, guess(t, s, i, name, "a wrong password"), http.StatusUnauthorized)
+			}
+			want(t, guess(t, s, i, name, "a wrong password"), http.StatusTooManyRequests)
+			want(t, guess(t, s, i, name+"@ideaegg.me", "a wrong password"), http.StatusUnauthorized)
+		}
+	})
 }

@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 
+	"github.com/ideaegg/latchkey/internal/auth"
 	"github.com/ideaegg/latchkey/internal/web/ui"
 )
 
@@ -20,7 +21,11 @@ func (s *Server) postVerify(c *call) error {
 	if err != nil {
 		return err
 	}
-	v, err := s.cfg.Service.VerifyEmail(c.r.Context(), form["token"], c.origin())
+	var v auth.Verification
+	err = c.guess(func() error {
+		v, err = s.cfg.Service.VerifyEmail(c.r.Context(), form["token"], c.origin())
+		return err
+	})
 	switch {
 	case err != nil:
 		return c.deadLink(ui.LinkVerify, err)
@@ -52,7 +57,11 @@ func (s *Server) postUndo(c *call) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.cfg.Service.UndoEmailChange(c.r.Context(), form["token"], c.origin()); err != nil {
+	err = c.guess(func() error {
+		_, err := s.cfg.Service.UndoEmailChange(c.r.Context(), form["token"], c.origin())
+		return err
+	})
+	if err != nil {
 		return c.deadLink(ui.LinkUndo, err)
 	}
 	return c.seeOther("email_restored")

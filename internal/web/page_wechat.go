@@ -60,7 +60,11 @@ func (s *Server) callback(c *call) error {
 	}
 	c.forget(f)
 	answer := make(url.Values)
-	code, err := s.cfg.Service.FinishBrowserSignIn(c.r.Context(), f.BrowserSignIn, auth.WeChatCode(in["code"]), c.origin())
+	var code auth.OneTimeSecret
+	err = c.guess(func() error {
+		code, err = s.cfg.Service.FinishBrowserSignIn(c.r.Context(), f.BrowserSignIn, auth.WeChatCode(in["code"]), c.origin())
+		return err
+	})
 	var wrong *auth.ValidationError
 	switch {
 	case errors.As(err, &wrong):
@@ -85,7 +89,7 @@ func (c *call) toldToApp(err error) browserError {
 	}
 	a := c.report(err)
 	c.w.Header().Del("Retry-After") // for the browser it is a redirect like any other
-	if a.status == http.StatusServiceUnavailable {
+	if a.status == http.StatusServiceUnavailable || a.status == http.StatusTooManyRequests {
 		return temporarilyUnavailable
 	}
 	return serverError

@@ -279,6 +279,10 @@ func everyMethod(f fixture) map[string]func(context.Context) error {
 		"CountFailure":  func(ctx context.Context) error { return f.countFailure(ctx, f.lane(), noon) },
 		"ClearFailures": func(ctx context.Context) error { return f.ClearFailures(ctx, f.lane().Key, noon) },
 		"Unlock":        func(ctx context.Context) error { return f.Unlock(ctx, 1) },
+		"TakeMail": func(ctx context.Context) error {
+			_, err := f.TakeMail(ctx, f.lane().Key, auth.MailLimit{Burst: 1, Interval: time.Hour}, noon)
+			return err
+		},
 		"QueueLimited": func(ctx context.Context) error {
 			return f.QueueLimited(ctx, f.message(auth.MailResetPassword, 0, "a@b.example"), f.lane().Key, auth.MailLimit{Burst: 1, Interval: time.Hour})
 		},
