@@ -166,7 +166,6 @@ func TestHelperIsIdleAndKnowsNoSecret(t *testing.T) {
 		args: []string{"serve", "--dev", "--listen=127.0.0.1:0", database(cfg)},
 		env:  []string{"LATCHKEY_SERVER_KEYS=" + serverKey},
 	})
-	p.signedIn(t, "/sign_up", newUser("somebody"))
 	helper := awaitHelper(t, p)
 	if got := policies(t, helper); len(got) != 1 || got[unix.SCHED_IDLE] == 0 {
 		t.Errorf("got scheduling policies %v (policy: threads), want all threads in SCHED_IDLE (%d)", got, unix.SCHED_IDLE)
@@ -213,9 +212,10 @@ func policies(t *testing.T, pid int) map[int]int {
 	return found
 }
 
-// awaitHelper waits until the program's helper hashes, at its final priority.
+// awaitHelper signs somebody up, which starts the program's helper, and waits until it hashes, at its final priority.
 func awaitHelper(t *testing.T, p *program) (pid int) {
 	t.Helper()
+	p.signedIn(t, "/sign_up", newUser("somebody"))
 	eventually(t, "there is a helper", func() bool {
 		pid = helperOf(t, p.process.Pid)
 		return pid != 0

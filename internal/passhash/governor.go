@@ -59,6 +59,9 @@ func (h *Hasher) enqueue(j *job) error {
 		h.stats.Refused++
 		return h.overloaded()
 	}
+	if h.process == nil {
+		h.want()
+	}
 	if !h.armed {
 		h.arm()
 	}
@@ -144,6 +147,8 @@ func (h *Hasher) finish(j *job, p *process, key []byte, err error) {
 	h.busy--
 	if p == nil {
 		h.busyHere--
+	} else {
+		h.used = h.now()
 	}
 	if err == nil {
 		took := h.now().Sub(j.began)

@@ -65,6 +65,10 @@ const (
 	// closeGrace is how long Close lets hashes under way finish.
 	closeGrace = 5 * time.Second
 
+	// defaultHelperIdle is how long a helper without a job is kept: an idle service has only its own memory, and one
+	// with a sign-in every few minutes does not start a process for each.
+	defaultHelperIdle = 5 * time.Minute
+
 	// endGrace is how long an idle helper may take to notice the end of its input.
 	endGrace = 2 * time.Second
 )
@@ -79,6 +83,7 @@ type Config struct {
 	Workers     int           // hashes computed at once; 0 means one a core, or one less than the CPU quota
 	QueueLength int           // requests that may wait; 0 means 1,024, or 64 for each worker if that is more
 	MaxWait     time.Duration // how long one may wait; 0 means 1.5 s
+	HelperIdle  time.Duration // how long a helper without a job is kept; 0 means 5 min
 	Params      Params        // costs of new hashes; zero means DefaultParams
 	Logger      *slog.Logger  // for the life of the helper; nil means none
 }
@@ -101,15 +106,17 @@ type Stats struct {
 
 // Hasher computes password hashes. Its methods may be called at the same time.
 type Hasher struct {
-	params  Params
-	dummy   PasswordHash
-	workers int
-	maxWait time.Duration
-	helper  helperOptions
-	log     *slog.Logger
-	now     func() time.Time
+	params     Params
+	dummy      PasswordHash
+	workers    int
+	maxWait    time.Duration
+	helper     helperOptions
+	helperIdle time.Duration
+	log        *slog.Logger
+	now        func() time.Time
 
-	working sync.WaitGroup // the workers, the lender and the supervisor
+	working sync.WaitGroup // the workers, the lender, the supervisor, and the ends of helpers that it retired
+	wanted  chan struct{}  // of capacity 1: full when the supervisor is to start a helper
 	stop    chan struct{}  // closed when the supervisor is to end the helper
 	closed  chan struct{}  // closed when Close is done
 
@@ -118,6 +125,7 @@ type Hasher struct {
 	queue    *queue
 	running  []*job      // without an answer yet, oldest first
 	process  *process    // nil while there is none
+	used     time.Time   // when process was started or had a job last
 	local    bool        // workers may hash in this process
 	busy     int         // workers with a job
 	busyHere int         // those of them that hash in this process
@@ -130,7 +138,7 @@ type Hasher struct {
 	closing  bool
 }
 
-// New starts the workers, and the helper without waiting for it. It returns an error that names the faulty field of
+// New starts the workers; the first hash starts the helper. It returns an error that names the faulty field of
 // cfg.
 func New(cfg Config) (*Hasher, error) {
 	if cfg.Params == (Params{}) {
@@ -145,6 +153,8 @@ func New(cfg Config) (*Hasher, error) {
 		return nil, errors.New("passhash: Config.QueueLength is negative")
 	case cfg.MaxWait < 0:
 		return nil, errors.New("passhash: Config.MaxWait is negative")
+	case cfg.HelperIdle < 0:
+		return nil, errors.New("passhash: Config.HelperIdle is negative")
 	case len(cfg.Helper) > 0 && cfg.Helper[0] == "":
 		return nil, errors.New("passhash: Config.Helper names no program")
 	}
@@ -159,23 +169,28 @@ func New(cfg Config) (*Hasher, error) {
 	if cfg.MaxWait == 0 {
 		cfg.MaxWait = defaultMaxWait
 	}
+	if cfg.HelperIdle == 0 {
+		cfg.HelperIdle = defaultHelperIdle
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	h := &Hasher{
 		params: cfg.Params,
 		// Nobody's hash: as good as a real one for a verification that must fail, and no work at the start.
-		dummy:   phc{params: cfg.Params, salt: random(saltSize), key: random(keySize)}.hash(),
-		workers: cfg.Workers,
-		maxWait: cfg.MaxWait,
-		helper:  helperOptions{workers: cfg.Workers, memoryLimit: memoryLimit(cfg.Workers, cfg.Params)},
-		log:     cfg.Logger,
-		now:     time.Now, //nolint:forbidigo // it times real work beside real timers; nothing is stored or decided by the date
-		stop:    make(chan struct{}),
-		closed:  make(chan struct{}),
-		queue:   newQueue(cfg.QueueLength),
-		local:   len(cfg.Helper) == 0,
-		each:    50 * time.Millisecond, // until it is measured
+		dummy:      phc{params: cfg.Params, salt: random(saltSize), key: random(keySize)}.hash(),
+		workers:    cfg.Workers,
+		maxWait:    cfg.MaxWait,
+		helper:     helperOptions{workers: cfg.Workers, memoryLimit: memoryLimit(cfg.Workers, cfg.Params)},
+		helperIdle: cfg.HelperIdle,
+		log:        cfg.Logger,
+		now:        time.Now, //nolint:forbidigo // it times real work beside real timers; nothing is stored or decided by the date
+		wanted:     make(chan struct{}, 1),
+		stop:       make(chan struct{}),
+		closed:     make(chan struct{}),
+		queue:      newQueue(cfg.QueueLength),
+		local:      len(cfg.Helper) == 0,
+		each:       50 * time.Millisecond, // until it is measured
 	}
 	h.wake.L = &h.mu
 	h.starved = time.AfterFunc(starvedAfter, h.lend)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,11 +32,22 @@ func running(pid int) bool {
 	return !strings.HasPrefix(state, "Z")
 }
 
-// helperOf waits for the helper of h.
+// helperOf waits for the helper of h, which somebody must want.
 func helperOf(t testing.TB, h *passhash.Hasher) int {
 	t.Helper()
 	await(t, "a helper", func() bool { return h.HelperPID() != 0 })
 	return h.HelperPID()
+}
+
+// begin gives h its first job and waits for the helper, and until nothing runs there.
+func begin(t testing.TB, h *passhash.Hasher) (pid int) {
+	t.Helper()
+	if _, err := h.Hash(t.Context(), "first", "password"); err != nil {
+		t.Fatal(err)
+	}
+	pid = helperOf(t, h)
+	await(t, "nothing runs", func() bool { return h.Stats().Running == 0 })
+	return pid
 }
 
 // signal sends sig to pid.
@@ -46,12 +58,12 @@ func signal(t testing.TB, pid int, sig syscall.Signal) {
 	}
 }
 
-// stopped returns a Hasher whose helper is ready and gets no processor time at all.
+// stopped returns a Hasher whose helper has computed one hash and gets no processor time from now on.
 func stopped(t testing.TB, cfg passhash.Config) (h *passhash.Hasher, pid int) {
 	t.Helper()
 	cfg.Helper = helper(t)
 	h = open(t, cfg)
-	pid = helperOf(t, h)
+	pid = begin(t, h)
 	signal(t, pid, syscall.SIGSTOP)
 	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) }) // or Close waits long for a good end
 	return h, pid
@@ -60,10 +72,7 @@ func stopped(t testing.TB, cfg passhash.Config) (h *passhash.Hasher, pid int) {
 func TestHelperRunsOnlyWhenNobodyElseWants(t *testing.T) {
 	t.Parallel()
 	h := open(t, passhash.Config{Helper: helper(t), Params: cheap, Workers: 4})
-	pid := helperOf(t, h)
-	if _, err := h.Hash(t.Context(), "client", "password"); err != nil {
-		t.Fatal(err)
-	}
+	pid := begin(t, h)
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
 	if err != nil || len(threads) < 2 {
 		t.Fatalf("got threads %v, %v, want some", threads, err)
@@ -89,7 +98,7 @@ func TestHelperRunsOnlyWhenNobodyElseWants(t *testing.T) {
 func TestHelperKnowsNoSecretsAndNoSignals(t *testing.T) {
 	t.Parallel()
 	h := open(t, passhash.Config{Helper: helper(t), Params: cheap})
-	pid := helperOf(t, h)
+	pid := begin(t, h)
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		signal(t, pid, sig)
 	}
@@ -122,7 +131,7 @@ func TestCloseLeavesNoProcess(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			pid := helperOf(t, h)
+			pid := begin(t, h)
 			ctx, cancel := context.WithCancel(t.Context())
 			var callers sync.WaitGroup
 			switch state {
@@ -287,8 +296,8 @@ func TestCallerThatLeavesWhileWaitingIsForgotten(t *testing.T) {
 	await(t, "nobody waits", func() bool { return h.Stats().Waiting == 0 })
 	signal(t, pid, syscall.SIGCONT)
 	callers.Wait()
-	if got := h.Stats(); got.Hashes != 2 || got.Refused != 0 {
-		t.Errorf("got %+v, want 2 hashes and none refused", got)
+	if got := h.Stats(); got.Hashes != 1+2 || got.Refused != 0 {
+		t.Errorf("got %+v, want the first and 2 hashes, and none refused", got)
 	}
 }
 
@@ -314,8 +323,8 @@ func TestCallerThatLeavesFreesNothingEarly(t *testing.T) {
 	}
 	signal(t, pid, syscall.SIGCONT)
 	await(t, "the workers are free", func() bool { return h.Stats().Running == 0 })
-	if got := h.Stats().Hashes; got != 2 {
-		t.Errorf("got %d hashes, want 2", got)
+	if got := h.Stats().Hashes; got != 1+2 {
+		t.Errorf("got %d hashes, want the first and 2", got)
 	}
 }
 
@@ -323,6 +332,7 @@ func TestCallerThatLeavesFreesNothingEarly(t *testing.T) {
 func TestStarvedHelperDoesNotStopSignIns(t *testing.T) {
 	t.Parallel()
 	h, _ := stopped(t, passhash.Config{Params: cheap, Workers: 1, MaxWait: time.Minute})
+	before := h.Stats()
 	var callers sync.WaitGroup
 	began := time.Now()
 	for range 4 { // two within the helper, two waiting
@@ -341,16 +351,22 @@ func TestStarvedHelperDoesNotStopSignIns(t *testing.T) {
 	if took := time.Since(began); took < 4*passhash.StarvedAfter {
 		t.Errorf("4 hashes took %v, want at least %v each: the helper comes first", took, passhash.StarvedAfter)
 	}
-	if got := h.Stats(); got.Lent != 4 || got.Hashes != 4 {
-		t.Errorf("got %+v, want 4 hashes, all lent", got)
+	if got := h.Stats(); got.Lent-before.Lent != 4 || got.Hashes-before.Hashes != 4 {
+		t.Errorf("got %+v after %+v, want 4 hashes, all lent", got, before)
 	}
 }
 
 // TestHelperIsReplacedWhenKilled kills the helper again and again under load. Nobody may see anything but a right
-// result or a refusal that says so.
+// result or ErrUnavailable.
 func TestHelperIsReplacedWhenKilled(t *testing.T) {
 	t.Parallel()
-	h := open(t, passhash.Config{Helper: helper(t), Params: passhash.Params{MemoryKiB: 256, Passes: 1, Lanes: 1}, Workers: 2})
+	kills := 10
+	if os.Getenv("LATCHKEY_TEST_LONG") != "" {
+		kills = 100
+	}
+	h := open(t, passhash.Config{
+		Helper: helper(t), Params: passhash.Params{MemoryKiB: 256, Passes: 1, Lanes: 1}, Workers: 2, MaxWait: time.Minute,
+	})
 	hash, err := h.Hash(t.Context(), "client", "password")
 	if err != nil {
 		t.Fatal(err)
@@ -363,19 +379,18 @@ func TestHelperIsReplacedWhenKilled(t *testing.T) {
 			for ctx.Err() == nil {
 				password := []string{"password", "wrong"}[i%2]
 				got, err := h.Verify(t.Context(), strconv.Itoa(i), hash, password)
-				var overloaded *passhash.OverloadedError
 				switch {
 				case err == nil && got == (passhash.Verdict{Match: i%2 == 0}):
 					right.Add(1)
-				case errors.Is(err, passhash.ErrUnavailable), errors.As(err, &overloaded):
+				case errors.Is(err, passhash.ErrUnavailable):
 					failed.Add(1)
 				default:
-					t.Errorf("got %+v, %v, want the right verdict, ErrUnavailable or *OverloadedError", got, err)
+					t.Errorf("got %+v, %v, want the right verdict or ErrUnavailable", got, err)
 				}
 			}
 		})
 	}
-	for range 20 {
+	for range kills {
 		before := right.Load()
 		pid := helperOf(t, h)
 		await(t, "a few right answers", func() bool { return right.Load() > before+10 })
@@ -387,8 +402,149 @@ func TestHelperIsReplacedWhenKilled(t *testing.T) {
 	if got, err := h.Verify(t.Context(), "client", hash, "password"); err != nil || !got.Match {
 		t.Errorf("afterwards: got %+v, %v, want a match", got, err)
 	}
-	if got := h.Stats().Restarts; got != 20 {
-		t.Errorf("got %d restarts, want 20", got)
+	if got := h.Stats().Restarts; got != uint64(kills) {
+		t.Errorf("got %d restarts, want %d", got, kills)
 	}
-	t.Logf("%d right, %d refused", right.Load(), failed.Load())
+	t.Logf("%d right, %d failed", right.Load(), failed.Load())
+}
+
+func TestNoHelperBeforeTheFirstHash(t *testing.T) {
+	t.Parallel()
+	var log lockedBuffer
+	h := open(t, passhash.Config{Helper: helper(t), Params: cheap, Logger: debugLog(&log)})
+	time.Sleep(100 * time.Millisecond) // in which one that is not wanted would start
+	if log.String() != "" || h.HelperPID() != 0 {
+		t.Errorf("got helper %d and log %q before the first hash, want none", h.HelperPID(), log.String())
+	}
+	begin(t, h)
+	if got := started(t, &log); len(got) != 1 {
+		t.Errorf("got helpers %v after the first hash, want one", got)
+	}
+}
+
+func TestHelperEndsWhenIdleAndComesBack(t *testing.T) {
+	t.Parallel()
+	var log lockedBuffer
+	h := open(t, passhash.Config{Helper: helper(t), Params: cheap, HelperIdle: 50 * time.Millisecond, Logger: debugLog(&log)})
+	for round := range 2 {
+		if _, err := h.Hash(t.Context(), "client", "password"); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "a helper has started", func() bool { return len(started(t, &log)) > round })
+		pid := started(t, &log)[round]
+		await(t, "the helper has ended", func() bool { return h.HelperPID() == 0 && !running(pid) })
+		time.Sleep(100 * time.Millisecond) // in which another one would start
+		if got := started(t, &log); len(got) != round+1 {
+			t.Errorf("round %d: got helpers %v, want no more while nobody needs one", round, got)
+		}
+	}
+	if got := h.Stats().Restarts; got != 0 {
+		t.Errorf("got %d restarts, want 0: none died", got)
+	}
+	if strings.Contains(log.String(), "level=WARN") || strings.Count(log.String(), "nobody needs it") != 2 {
+		t.Errorf("got this log, want two ends and no warning:\n%s", log.String())
+	}
+}
+
+// TestHelperThatHasWorkIsNotIdle has one hash that takes many times as long as a helper is kept.
+func TestHelperThatHasWorkIsNotIdle(t *testing.T) {
+	t.Parallel()
+	slow := passhash.Params{MemoryKiB: 64 << 10, Passes: 4, Lanes: 1}
+	h := open(t, passhash.Config{Helper: helper(t), Params: slow, HelperIdle: time.Millisecond, MaxWait: time.Minute})
+	if _, err := h.Hash(t.Context(), "client", "password"); err != nil { // ErrUnavailable, if the helper were ended
+		t.Errorf("got %v, want a hash", err)
+	}
+}
+
+// TestHashesAtTheMomentOfRetirementSucceed asks just when the helper ends, again and again.
+func TestHashesAtTheMomentOfRetirementSucceed(t *testing.T) {
+	t.Parallel()
+	const idle = 2 * time.Millisecond
+	var log lockedBuffer
+	h := open(t, passhash.Config{Helper: helper(t), Params: cheap, HelperIdle: idle, MaxWait: time.Minute, Logger: debugLog(&log)})
+	const rounds, clients = 60, 3
+	for round := range rounds {
+		var callers sync.WaitGroup
+		for client := range clients {
+			callers.Go(func() {
+				if _, err := h.Hash(t.Context(), strconv.Itoa(client), "password"); err != nil {
+					t.Errorf("round %d: got %v, want a hash", round, err)
+				}
+			})
+		}
+		callers.Wait()
+		time.Sleep(idle + time.Duration(round%5-2)*100*time.Microsecond)
+	}
+	if got := h.Stats(); got.Hashes != rounds*clients || got.Refused != 0 || got.Restarts != 0 {
+		t.Errorf("got %+v, want %d hashes, none refused and no helper dead", got, rounds*clients)
+	}
+	if got := strings.Count(log.String(), "nobody needs it"); got < rounds/10 {
+		t.Errorf("got %d helpers ended, want at least %d for the test to mean something", got, rounds/10)
+	}
+	t.Logf("%d of %d rounds ended a helper", strings.Count(log.String(), "nobody needs it"), rounds)
+}
+
+func TestCloseWhileNoHelperIsWanted(t *testing.T) {
+	t.Parallel()
+	var log lockedBuffer
+	h := open(t, passhash.Config{Helper: helper(t), Params: cheap, Logger: debugLog(&log)})
+	if err := h.Close(); err != nil {
+		t.Error(err)
+	}
+	if log.String() != "" {
+		t.Errorf("got log %q, want nothing started", log.String())
+	}
+}
+
+func TestCloseWaitsForARetiredHelper(t *testing.T) {
+	t.Parallel()
+	var log lockedBuffer
+	h := open(t, passhash.Config{Helper: helper(t), Params: cheap, HelperIdle: time.Millisecond, Logger: debugLog(&log)})
+	if _, err := h.Hash(t.Context(), "client", "password"); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the helper is retired", func() bool { return strings.Contains(log.String(), "nobody needs it") })
+	if err := h.Close(); err != nil {
+		t.Error(err)
+	}
+	if pid := started(t, &log)[0]; running(pid) {
+		t.Errorf("helper %d is left", pid)
+	}
+}
+
+func TestHelperThatDiesIdleIsNotReplacedUntilWanted(t *testing.T) {
+	t.Parallel()
+	var log lockedBuffer
+	h := open(t, passhash.Config{Helper: helper(t), Params: cheap, Logger: debugLog(&log)})
+	first := begin(t, h)
+	signal(t, first, syscall.SIGKILL)
+	await(t, "its death is noticed", func() bool { return h.Stats().Restarts == 1 })
+	time.Sleep(100 * time.Millisecond) // in which another one would start
+	if got := started(t, &log); len(got) != 1 || h.HelperPID() != 0 {
+		t.Errorf("got helpers %v and now %d, want no other while nobody needs it", got, h.HelperPID())
+	}
+	if second := begin(t, h); second == first {
+		t.Errorf("got helper %d again, want another one", second)
+	}
+}
+
+func debugLog(log *lockedBuffer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// started returns the process ids of the helpers that log tells of.
+func started(t testing.TB, log *lockedBuffer) (pids []int) {
+	t.Helper()
+	for line := range strings.Lines(log.String()) {
+		_, text, ok := strings.Cut(line, `"hash helper started" pid=`)
+		if !ok {
+			continue
+		}
+		pid, err := strconv.Atoi(strings.TrimSpace(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pids = append(pids, pid)
+	}
+	return pids
 }

@@ -294,6 +294,7 @@ func TestNewNamesTheFaultyField(t *testing.T) {
 		{"Workers", passhash.Config{Workers: -1}},
 		{"QueueLength", passhash.Config{QueueLength: -1}},
 		{"MaxWait", passhash.Config{MaxWait: -1}},
+		{"HelperIdle", passhash.Config{HelperIdle: -1}},
 		{"Params", passhash.Config{Params: passhash.Params{MemoryKiB: 1 << 30, Passes: 1, Lanes: 1}}},
 		{"Params", passhash.Config{Params: passhash.Params{MemoryKiB: 19456}}},
 		{"Helper", passhash.Config{Helper: []string{""}}},

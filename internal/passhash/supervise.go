@@ -15,9 +15,9 @@ const (
 	retryStart = 30 * time.Second
 )
 
-// supervise keeps a helper running until Close: the first restart is immediate, further ones of helpers that never
-// answered anything wait up to a second. Where no helper can be started the workers hash in this process, and it
-// tries again from time to time.
+// supervise starts a helper when a job wants one and ends it when none has for a while, until Close. One that dies
+// over jobs is replaced: the first time at once, further ones that never answered anything after up to a second. Where
+// no helper can be started the workers hash in this process, and it tries again from time to time, with a job.
 func (h *Hasher) supervise(argv []string) {
 	// Linux sends the helper's Pdeathsig when the thread that started it ends. Locked to it, this goroutine keeps
 	// that thread alive.
@@ -25,13 +25,16 @@ func (h *Hasher) supervise(argv []string) {
 	defer runtime.UnlockOSThread()
 
 	failures, deaths := 0, 0
-	for {
+	for h.awaitWanted() {
 		p, err := h.start(argv)
 		if errors.Is(err, errStopped) {
 			return
 		}
 		if err != nil {
 			failures++
+			if failures < startsBeforeFallback {
+				h.want() // still: the jobs wait
+			}
 			if failures == startsBeforeFallback {
 				h.setLocal(true)
 				h.log.Warn("hash helper cannot be started; passwords are hashed in process", slog.Any("err", err))
@@ -45,12 +48,10 @@ func (h *Hasher) supervise(argv []string) {
 			h.log.Info("hash helper started at last", slog.Int("pid", p.cmd.Process.Pid))
 		}
 		failures = 0
+		h.log.Debug("hash helper started", slog.Int("pid", p.cmd.Process.Pid))
 		h.setProcess(p)
-		select {
-		case <-h.stop:
-			p.end(endGrace)
-			return
-		case <-p.gone:
+		if died := h.attend(p); !died {
+			continue
 		}
 		h.drop(p)
 		if p.useful() {
@@ -91,6 +92,44 @@ func (h *Hasher) start(argv []string) (*process, error) {
 	}
 }
 
+// attend ends p when it has been without a job for long enough, or when the Hasher is closed. It reports whether p has
+// died before.
+func (h *Hasher) attend(p *process) (died bool) {
+	idle := time.NewTimer(h.helperIdle)
+	defer idle.Stop()
+	for {
+		select {
+		case <-p.gone:
+			return true
+		case <-h.stop:
+			p.end(endGrace)
+			return false
+		case <-idle.C:
+		}
+		if left := h.retire(p); left > 0 {
+			idle.Reset(left)
+			continue
+		}
+		h.log.Debug("hash helper ended, nobody needs it", slog.Int("pid", p.cmd.Process.Pid))
+		h.working.Go(func() { p.end(endGrace) }) // a job that comes now does not wait for it
+		return false
+	}
+}
+
+// retire keeps the workers from using p any more if it has been without a job for long enough. Otherwise it returns
+// how long that will take at least.
+func (h *Hasher) retire(p *process) (left time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.process != p || h.busy+h.queue.waiting > 0 {
+		return h.helperIdle
+	}
+	if left = h.helperIdle - h.now().Sub(h.used); left <= 0 {
+		h.process = nil
+	}
+	return left
+}
+
 // startPause is how long to wait after so many failed starts in a row.
 func startPause(failures int) time.Duration {
 	if failures < startsBeforeFallback {
@@ -120,20 +159,46 @@ func (h *Hasher) pause(d time.Duration) bool {
 	}
 }
 
+// awaitWanted waits until somebody wants a helper, and reports false if the Hasher is closed meanwhile.
+func (h *Hasher) awaitWanted() bool {
+	select {
+	case <-h.wanted:
+		return true
+	case <-h.stop:
+		return false
+	}
+}
+
+// want has the supervisor start a helper.
+func (h *Hasher) want() {
+	select {
+	case h.wanted <- struct{}{}:
+	default: // it knows
+	}
+}
+
 // setProcess makes p the helper that the workers use.
 func (h *Hasher) setProcess(p *process) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.process, h.local = p, false
+	h.process, h.local, h.used = p, false, h.now()
+	select {
+	case <-h.wanted: // by those who have this one now
+	default:
+	}
 	h.wake.Broadcast()
 }
 
-// drop keeps the workers from using p any more.
+// drop keeps the workers from using p any more, and wants another one for those who need it.
 func (h *Hasher) drop(p *process) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.process == p {
-		h.process = nil
+	if h.process != p {
+		return
+	}
+	h.process = nil
+	if h.busy+h.queue.waiting > 0 {
+		h.want()
 	}
 }
 
