@@ -104,6 +104,9 @@ func (s *Store) AttemptSignUpCode(ctx context.Context, emailKey string, now time
 	var list []auth.PendingSignUp
 	err := s.engine.write(ctx, func(ctx context.Context, q querier) error {
 		list = list[:0]
+		if err := s.insertNothing(ctx, q); err != nil {
+			return err
+		}
 		args := []any{emailKey, micros(now), int64(auth.MaxCodeAttempts)}
 		return q.rows(ctx, updateSignUpCodeAttempt, args, func(scan func(...any) error) error {
 			var r signUpRow
