@@ -314,7 +314,9 @@ func TestOfStrictConfirmationsAtOnceOneWins(t *testing.T) {
 		statuses := make([]int, 8)
 		var group sync.WaitGroup
 		for i := range statuses {
-			group.Go(func() { statuses[i] = s.Post("/sign_up/confirm", object{"token": m.Token, "password": password}).Status })
+			group.Go(func() {
+				statuses[i] = s.Post("/sign_up/confirm", object{"token": m.Token, "password": password}).Status
+			})
 		}
 		group.Wait()
 		won := 0
