@@ -332,6 +332,8 @@ const (
 	resetPage  = "/account/reset_password"
 	verifyPage = "/account/verify_email"
 	undoPage   = "/account/undo_email_change"
+
+	confirmPage = "/account/confirm_sign_up"
 )
 
 // resetMail asks for a reset as people do, and returns the message.

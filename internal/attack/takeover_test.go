@@ -47,6 +47,30 @@ func takeoverAttacks() []attack {
 			}
 			a.unharmed(p)
 		}},
+		{"a stranger signs up first with the victim's address, where it must be proved", prehijack, func(outer *arena) {
+			a := outer.strict()
+			name := newName()
+			stranger, victim := signUpOf(name), signUpOf(name)
+			stranger["password"], stranger["password_confirmation"] = "password of the stranger", "password of the stranger"
+			for range 3 { // all the mails that the address gets within an hour
+				a.must(a.post("/sign_up", stranger), http.StatusAccepted)
+			}
+			address := name + "@example.org"
+			mails := a.mail(address, confirmPage)
+			a.must(a.post("/sign_up", victim), http.StatusAccepted)
+			if after := a.mail(address, confirmPage); len(mails) != 3 || len(after) != 3 {
+				a.Fatalf("got %d mails and then %d, want 3", len(mails), len(after))
+			}
+			a.makesNobody(func() {
+				for _, m := range mails {
+					a.want(a.post("/sign_up/confirm", members{"token": m.token, "password": victim["password"]}), http.StatusUnprocessableEntity)
+					a.want(a.post("/sign_up/confirm", members{"token": m.token}), http.StatusUnprocessableEntity)
+					a.want(a.post("/sign_up/confirm", members{"email": address, "code": m.code, "password": victim["password"]}), http.StatusUnprocessableEntity)
+					a.want(a.post(confirmPage, form("token", m.token), formType), http.StatusUnprocessableEntity)
+				}
+			})
+			a.want(a.signIn(name, "password of the stranger"), http.StatusUnauthorized)
+		}},
 		{"an address that is not proved counts as not proved", "ASVS 6.4.3, CWE-345", func(a *arena) {
 			p := a.person()
 			proved := func() string { return a.get("/user", bearer(p.token)).text("email_verified") }
@@ -275,4 +299,11 @@ func takeoverAttacks() []attack {
 			a.want(a.do(http.MethodDelete, "/user", members{"current_password": p.password}, bearer(p.token)), http.StatusNoContent)
 		}},
 	}
+}
+
+// strict returns an arena whose program creates nobody before the address is proved. Its limits are on, and each request
+// comes from an address of its own.
+func (a *arena) strict() *arena {
+	a.Helper()
+	return &arena{T: a.T, service: a.another("--sign-up=verify-first", "--rate-limits=on", "--trusted-proxies=127.0.0.0/8"), crowd: true}
 }

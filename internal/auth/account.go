@@ -64,7 +64,7 @@ func (s *Service) ChangePassword(ctx context.Context, c Current, in NewPassword,
 	}
 	var signedIn SignedIn
 	var message *OutboxMessage
-	var verified PasswordHash
+	var verified, hash PasswordHash
 	err = twice(func() error {
 		var err error
 		switch {
@@ -78,8 +78,7 @@ func (s *Service) ChangePassword(ctx context.Context, c Current, in NewPassword,
 		if err != nil {
 			return err
 		}
-		hash, err := s.hashNewPassword(ctx, password, origin)
-		if err != nil {
+		if hash, err = s.hashNewPassword(ctx, password, origin); err != nil {
 			return err
 		}
 		var current SessionID
@@ -106,6 +105,13 @@ func (s *Service) ChangePassword(ctx context.Context, c Current, in NewPassword,
 		return SignedIn{}, fmt.Errorf("change password: %w", err)
 	}
 	s.Audit(ctx, signedIn.event(AuditPasswordChanged, presenceProof(verified), origin))
+	if origin.Device != "" { // that of before died with the password
+		device, known := origin.Device.device(c.User.ID, verified)
+		if !known {
+			device = newDeviceID()
+		}
+		signedIn.Device = newDeviceToken(c.User.ID, device, hash)
+	}
 	if message != nil {
 		s.cfg.Mailer.Wake()
 	}

@@ -83,8 +83,7 @@ func (s *Service) ResetPassword(ctx context.Context, in PasswordResetInput, orig
 		return err
 	}
 	hash, err := s.hashResetPassword(ctx, password, token, user, origin)
-	if _, refused := errors.AsType[*ValidationError](err); refused && !byToken {
-		// The code was the right one, so that giving the attempt back helps nobody who guesses.
+	if err != nil && !byToken { // the code was the right one, so that giving the attempt back helps nobody who guesses
 		if err := s.cfg.Codes.ReturnOneTimeCodeAttempt(ctx, token); err != nil {
 			return fmt.Errorf("return attempt: %w", err)
 		}
@@ -107,8 +106,6 @@ func (s *Service) ResetPassword(ctx context.Context, in PasswordResetInput, orig
 	return nil
 }
 
-// findResetByCode returns the token that the code belongs to, and its user, or a *ValidationError on the code and who has
-// the address, after the same work for an address that nobody has.
 // hashResetPassword returns the hash of a user's new password, or a *ValidationError for one that must not be theirs.
 func (s *Service) hashResetPassword(ctx context.Context, password Password, token OneTimeToken, user User, origin Origin) (PasswordHash, error) {
 	var f faults
@@ -120,8 +117,8 @@ func (s *Service) hashResetPassword(ctx context.Context, password Password, toke
 	return s.hashNewPassword(ctx, password, origin)
 }
 
-// findResetByCode returns the token that the code belongs to, and its user, or a *ValidationError on the code, after
-// the same work for an address that nobody has.
+// findResetByCode returns the token that the code belongs to, and its user, or a *ValidationError on the code and who has
+// the address, after the same work for an address that nobody has.
 func (s *Service) findResetByCode(ctx context.Context, email Email, code OneTimeCode, origin Origin, now time.Time) (OneTimeToken, User, error) {
 	user, _, err := s.cfg.Store.FindLogin(ctx, Login{EmailKey: email.Key})
 	if err != nil && !errors.Is(err, ErrNotFound) {

@@ -1,11 +1,13 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -17,6 +19,14 @@ import (
 const (
 	MaxSignUpMails   = 3
 	SignUpMailWindow = time.Hour
+)
+
+// Bounds of a pending sign-up that a Store keeps.
+const (
+	MaxLinkAttempts = MaxCodeAttempts // at its password, with the link
+	// MaxTakenAnswers is how often whoever confirms is told that a name is taken: enough to find one that is free, and
+	// nothing to collect names with.
+	MaxTakenAnswers = 10
 )
 
 // SignUpID names a pending sign-up.
@@ -42,15 +52,24 @@ type SignUps interface {
 	RequestSignUp(context.Context, PendingSignUp, OutboxMessage) error
 	// MailSignUp notes that the message of a sign-up is written, with hashes of what it carries (those of earlier
 	// attempts to send it die) or without any, and returns the sign-up. It returns ErrNotFound if that is gone, or if
-	// the address has had MaxSignUpMails within SignUpMailWindow before now.
-	MailSignUp(ctx context.Context, message MessageID, token TokenHash, code [sha256.Size]byte, now time.Time) (PendingSignUp, error)
-	// FindSignUp returns the sign-up with this token without using it up, or ErrTokenInvalid.
+	// the address has had most mails within SignUpMailWindow before now.
+	MailSignUp(ctx context.Context, message MessageID, token TokenHash, code [sha256.Size]byte, most int, now time.Time) (PendingSignUp, error)
+	// FindSignUp returns the sign-up with this token without using it up, or ErrTokenInvalid, also if the attempts at its
+	// password are used up.
 	FindSignUp(ctx context.Context, hash TokenHash, now time.Time) (PendingSignUp, error)
 	// AttemptSignUpCode counts one attempt against every live code of the address and returns those sign-ups whose code may
 	// still be compared, each at most MaxCodeAttempts times whatever the concurrency.
 	AttemptSignUpCode(ctx context.Context, emailKey string, now time.Time) ([]PendingSignUp, error)
-	// ReturnSignUpCodeAttempt takes back one attempt that was counted against this sign-up.
+	// AttemptSignUpLink is FindSignUp for whoever goes on to compare the password: it counts one attempt, at most
+	// MaxLinkAttempts whatever the concurrency.
+	AttemptSignUpLink(ctx context.Context, hash TokenHash, now time.Time) (PendingSignUp, error)
+	// ReturnSignUpCodeAttempt takes back one attempt that AttemptSignUpCode counted against this sign-up,
+	// ReturnSignUpLinkAttempt one of AttemptSignUpLink.
 	ReturnSignUpCodeAttempt(context.Context, PendingSignUp) error
+	ReturnSignUpLinkAttempt(context.Context, PendingSignUp) error
+	// CountTakenAnswer counts one answer that a name or an address is taken, before it is given. With the last of
+	// MaxTakenAnswers the sign-up dies. It returns ErrTokenInvalid if it is gone, dead or was mailed again.
+	CountTakenAnswer(context.Context, PendingSignUp) error
 	// ConfirmSignUp uses up the sign-up and every other one with the address, and creates the user or upgrades the guest;
 	// the address is verified. It returns ErrTokenInvalid if the sign-up is gone, expired or was mailed again; of
 	// concurrent callers exactly one succeeds. Otherwise it fails as CreateUser and UpgradeGuest do.
@@ -95,6 +114,10 @@ func (s *Service) RequestSignUp(ctx context.Context, in SignUp, origin Origin) e
 
 // composeSignUp is ComposeLetter for a pending sign-up. Whoever has the address already is told so, and how to get in.
 func (s *Service) composeSignUp(ctx context.Context, m OutboxMessage) (Letter, error) {
+	most := MaxSignUpMails
+	if s.cfg.LimitsOff {
+		most = math.MaxInt
+	}
 	letter := Letter{ID: m.ID, Kind: m.Kind, To: m.Recipient, Origin: m.Origin, At: m.QueuedAt}
 	key := strings.ToLower(m.Recipient)
 	owner, _, err := s.cfg.Store.FindLogin(ctx, Login{EmailKey: key})
@@ -106,7 +129,7 @@ func (s *Service) composeSignUp(ctx context.Context, m OutboxMessage) (Letter, e
 	case err == nil:
 		letter.Kind, letter.To, letter.Username = MailAddressTaken, owner.Email, owner.Username
 		letter.Link = s.cfg.PublicURL + pageForgot
-		if _, err := s.cfg.SignUps.MailSignUp(ctx, m.ID, TokenHash{}, [sha256.Size]byte{}, s.cfg.Now().UTC()); err != nil {
+		if _, err := s.cfg.SignUps.MailSignUp(ctx, m.ID, TokenHash{}, [sha256.Size]byte{}, most, s.cfg.Now().UTC()); err != nil {
 			return Letter{}, fmt.Errorf("note mail: %w", err)
 		}
 		return letter, nil
@@ -117,7 +140,7 @@ func (s *Service) composeSignUp(ctx context.Context, m OutboxMessage) (Letter, e
 	if err != nil {
 		return Letter{}, fmt.Errorf("hash code: %w", err)
 	}
-	pending, err := s.cfg.SignUps.MailSignUp(ctx, m.ID, secret.Hash(), codeHash, s.cfg.Now().UTC())
+	pending, err := s.cfg.SignUps.MailSignUp(ctx, m.ID, secret.Hash(), codeHash, most, s.cfg.Now().UTC())
 	if err != nil {
 		return Letter{}, fmt.Errorf("issue sign-up token: %w", err)
 	}
@@ -127,11 +150,13 @@ func (s *Service) composeSignUp(ctx context.Context, m OutboxMessage) (Letter, e
 	return letter, nil
 }
 
-// SignUpProof is what the mail proved, Token or Email and Code, and another username if the first one was taken.
+// SignUpProof is what the mail proved, Token or Email and Code; the password, which proves that it is one person who signed
+// up and who reads the address; and another username if the first one was taken.
 type SignUpProof struct {
 	Token    string
 	Email    string
 	Code     string
+	Password string
 	Username string // "": the one that was asked for
 }
 
@@ -145,8 +170,10 @@ func (p SignUpProof) mailProof() AuditProof {
 
 // ConfirmSignUp creates the user of a pending sign-up and signs them in; if guest is not nil, that guest becomes the user
 // and keeps the id. It returns a *ValidationError: on token or code if that cannot be used, the same whatever the
-// reason, or on a name or address that is taken by now, which leaves token and code usable. Of concurrent callers
-// exactly one succeeds. Five wrong codes kill those that are outstanding for the address; the links stay.
+// reason; on the password if it is not the one that was chosen, which counts as a wrong code, or with the token as an
+// attempt of its own; or on a name or address that is taken by now, which leaves token and code usable MaxTakenAnswers
+// times. Of concurrent callers exactly one succeeds. Five wrong codes kill those that are outstanding for the address; the
+// links stay.
 func (s *Service) ConfirmSignUp(ctx context.Context, proof SignUpProof, guest *Current, origin Origin) (SignedIn, error) {
 	now := s.cfg.Now().UTC()
 	var confirmed SignedIn
@@ -158,6 +185,9 @@ func (s *Service) ConfirmSignUp(ctx context.Context, proof SignUpProof, guest *C
 			c.Session = session
 			return s.cfg.SignUps.ConfirmSignUp(ctx, c)
 		})
+		if err == nil && origin.Device != "" {
+			confirmed.Device = newDeviceToken(confirmed.User.ID, newDeviceID(), c.SignUp.PasswordHash)
+		}
 		return err
 	})
 	kind, mail := AuditSignUp, proof.mailProof()
@@ -173,9 +203,9 @@ func (s *Service) ConfirmSignUp(ctx context.Context, proof SignUpProof, guest *C
 }
 
 // ConfirmSignUpOnPage is ConfirmSignUp for the page that the link leads to, where nobody can be signed in.
-func (s *Service) ConfirmSignUpOnPage(ctx context.Context, token, username string, origin Origin) error {
+func (s *Service) ConfirmSignUpOnPage(ctx context.Context, proof SignUpProof, origin Origin) error {
 	event := AuditEvent{Kind: AuditSignUp, Outcome: AuditOK, Proof: ProofEmailLink, Origin: origin}
-	err := s.confirmSignUp(ctx, SignUpProof{Token: token, Username: username}, origin, func(c SignUpConfirmation) error {
+	err := s.confirmSignUp(ctx, proof, origin, func(c SignUpConfirmation) error {
 		user, err := s.cfg.SignUps.ConfirmSignUp(ctx, c)
 		event.UserID = user.ID
 		return err
@@ -200,82 +230,95 @@ func (s *Service) PeekSignUp(ctx context.Context, token string) (PendingSignUp, 
 	return pending, nil
 }
 
-// confirmSignUp finds the sign-up that the proof is for and has create use it up.
-func (s *Service) confirmSignUp(ctx context.Context, proof SignUpProof, origin Origin, create func(SignUpConfirmation) error) error {
+// check judges the form of what was given and brings the username into its own, or returns a *ValidationError.
+func (p *SignUpProof) check() (Email, error) {
 	var f faults
-	byToken := proof.mailProof() == ProofEmailLink
 	var email Email
-	switch {
-	case byToken && proof.Token == "":
+	switch byToken := p.mailProof() == ProofEmailLink; {
+	case byToken && p.Token == "":
 		f.add(FieldToken, Required)
 	case !byToken:
 		var code FieldCode
-		if email, code = parseEmail(proof.Email); code != "" {
-			f.addEmail(code, proof.Email)
+		if email, code = parseEmail(p.Email); code != "" {
+			f.addEmail(code, p.Email)
 		}
-		if proof.Code == "" {
+		if p.Code == "" {
 			f.add(FieldOneTimeCode, Required)
 		}
 	}
-	username := ""
-	if proof.Username != "" {
-		name, fault := canonicalUsername(proof.Username)
-		if fault != nil {
+	if p.Password == "" {
+		f.add(FieldPassword, Required)
+	}
+	if p.Username != "" {
+		username, fault := canonicalUsername(p.Username)
+		switch {
+		case fault != nil:
 			f = append(f, *fault)
+		case strings.EqualFold(normalizePassword(p.Password).normalized, username): // no password is its user's name
+			f.add(FieldPassword, TooCommon)
 		}
-		username = name
+		p.Username = username
 	}
-	if err := f.err(); err != nil {
-		return err
-	}
+	return email, f.err()
+}
 
-	now := s.cfg.Now().UTC()
-	field := FieldToken
-	var pending PendingSignUp
-	var err error
-	if byToken {
-		pending, err = s.PeekSignUp(ctx, proof.Token)
-	} else {
-		field = FieldOneTimeCode
-		pending, err = s.findSignUpByCode(ctx, email, OneTimeCode(proof.Code), origin, now)
-	}
+// confirmSignUp finds the sign-up that the proof is for, compares the password with its own, and has create use it up.
+func (s *Service) confirmSignUp(ctx context.Context, proof SignUpProof, origin Origin, create func(SignUpConfirmation) error) error {
+	email, err := proof.check()
 	if err != nil {
 		return err
 	}
-	refuse := func(err error) error {
-		if !byToken { // the code was the right one, so that giving the attempt back helps nobody who guesses
-			if err := s.cfg.SignUps.ReturnSignUpCodeAttempt(ctx, pending); err != nil {
-				return fmt.Errorf("return attempt: %w", err)
-			}
-		}
-		return err
+	now := s.cfg.Now().UTC()
+	field, giveBack := FieldToken, s.cfg.SignUps.ReturnSignUpLinkAttempt
+	var pending PendingSignUp
+	if proof.mailProof() == ProofEmailLink {
+		pending, err = s.cfg.SignUps.AttemptSignUpLink(ctx, OneTimeSecret(proof.Token).Hash(), now)
+	} else {
+		field, giveBack = FieldOneTimeCode, s.cfg.SignUps.ReturnSignUpCodeAttempt
+		pending, err = s.findSignUpByCode(ctx, email, OneTimeCode(proof.Code), origin, now)
 	}
-	if username != "" && username != pending.Username {
-		verdict, err := s.verifyPassword(ctx, pending.PasswordHash, username, origin)
-		switch {
-		case err != nil:
-			return err
-		case verdict.Match: // no password is its user's name
-			return refuse(invalid(FieldPassword, TooCommon))
-		}
-		pending.Username = username
+	switch {
+	case errors.Is(err, ErrTokenInvalid):
+		return invalid(field, Invalid)
+	case err != nil:
+		return fmt.Errorf("find sign-up: %w", err)
 	}
-	err = create(SignUpConfirmation{SignUp: pending, Now: now})
+	// Whoever reads the mailbox need not be the one who signed up: somebody else may have chosen the password, to have it
+	// when the owner of the address confirms what they think is theirs.
+	verdict, err := s.verifyPassword(ctx, pending.PasswordHash, proof.Password, origin)
+	if err == nil && !verdict.Match {
+		return invalid(FieldPassword, Invalid)
+	}
+	if err == nil {
+		pending.Username = cmp.Or(proof.Username, pending.Username)
+		err = create(SignUpConfirmation{SignUp: pending, Now: now})
+	}
 	var taken *TakenError
 	switch {
-	case errors.As(err, &taken):
-		return refuse(taken.validation())
+	case err == nil:
+		return nil
 	case errors.Is(err, ErrTokenInvalid):
 		return invalid(field, Invalid)
 	case errors.Is(err, ErrChanged): // the guest was upgraded or deleted meanwhile: the token is dead
 		return ErrUnauthorized
-	case err != nil:
-		return fmt.Errorf("confirm sign-up: %w", err)
+	case errors.As(err, &taken):
+		if err := s.cfg.SignUps.CountTakenAnswer(ctx, pending); errors.Is(err, ErrTokenInvalid) {
+			return invalid(field, Invalid)
+		} else if err != nil {
+			return fmt.Errorf("count answer: %w", err)
+		}
+		err = taken.validation()
+	default:
+		err = fmt.Errorf("confirm sign-up: %w", err)
 	}
-	return nil
+	// Nothing is wrong with what was proved, so that giving the attempt back helps nobody who guesses.
+	if err := giveBack(ctx, pending); err != nil {
+		return fmt.Errorf("return attempt: %w", err)
+	}
+	return err
 }
 
-// findSignUpByCode returns the sign-up that the code belongs to, or a *ValidationError on the code, after the same work
+// findSignUpByCode returns the sign-up that the code belongs to, or ErrTokenInvalid, after the same work
 // for an address with which nobody has signed up.
 func (s *Service) findSignUpByCode(ctx context.Context, email Email, code OneTimeCode, origin Origin, now time.Time) (PendingSignUp, error) {
 	hash, err := s.hashTypedCode(ctx, client(origin), email.Key, code)
@@ -291,5 +334,5 @@ func (s *Service) findSignUpByCode(ctx context.Context, email Email, code OneTim
 			return pending, nil
 		}
 	}
-	return PendingSignUp{}, invalid(FieldOneTimeCode, Invalid)
+	return PendingSignUp{}, ErrTokenInvalid
 }

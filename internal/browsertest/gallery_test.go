@@ -46,11 +46,15 @@ func gallery(t *testing.T, p *program) []exhibit {
 
 // strictGallery is the pages of a program that was started with --sign-up=verify-first.
 func strictGallery(p *program) []exhibit {
-	p.must(http.StatusOK, http.MethodPost, "/sign_up/confirm", "", map[string]string{"token": tokenOf(p.signUpLink("jane", "jane"))})
+	p.must(http.StatusOK, http.MethodPost, "/sign_up/confirm", "", map[string]string{
+		"token": tokenOf(p.signUpLink("jane", "jane")), "password": password,
+	})
 	page := func(name string) string { return p.url + "/account/" + name + "?" }
 	return []exhibit{
 		{"confirm_sign_up", p.signUpLink("john_smith", "john_smith") + "&", http.StatusOK, nil},
-		{"confirm_sign_up_fault", p.signUpLink("jane", "late") + "&", http.StatusUnprocessableEntity, func(*browser) {}},
+		{"confirm_sign_up_password", p.signUpLink("john_smith", "john") + "&", http.StatusUnprocessableEntity, func(*browser) {}},
+		// Ten times at most: as often as there are languages, screens and schemes.
+		{"confirm_sign_up_fault", p.signUpLink("jane", "late") + "&", http.StatusUnprocessableEntity, func(b *browser) { b.write("password", password) }},
 		{"signed_up", page("signed_up"), http.StatusOK, nil},
 		{"dead_link_sign_up", page("confirm_sign_up"), http.StatusUnprocessableEntity, nil},
 	}

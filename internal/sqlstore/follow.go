@@ -177,5 +177,7 @@ func (f *follower) take(seq int64, user auth.UserID, now time.Time) {
 		}
 		f.top = seq
 	}
-	f.store.cache.Invalidate(user)
+	if user != 0 { // see insertNothing
+		f.store.cache.Invalidate(user)
+	}
 }

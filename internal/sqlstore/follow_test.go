@@ -481,3 +481,19 @@ func TestEveryChangeOfAUserIsPassedOn(t *testing.T) {
 		}
 	})
 }
+
+// TestRowsAboutNobodyReachNoCache: what writes one to take as long as a change must not fill the memory of recent changes.
+func TestRowsAboutNobodyReachNoCache(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, cfg sqlstore.Config) {
+		f := follow(t, cfg)
+		f.writeRange(0, 1, 3)
+		f.write(4)
+		f.writeRange(0, 6, 6)
+		f.write(5)
+		f.look()
+		if users, cleared := f.cache.take(); cleared != 0 || !slices.Equal(users, []auth.UserID{4, 5}) {
+			t.Errorf("got %v and %d times everything, want the users 4 and 5", users, cleared)
+		}
+	})
+}

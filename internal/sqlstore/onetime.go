@@ -101,6 +101,9 @@ func (s *Store) AttemptOneTimeCode(ctx context.Context, user auth.UserID, purpos
 		if _, err := q.exec(ctx, lockUser, int64(user)); err != nil {
 			return fmt.Errorf("lock user: %w", err)
 		}
+		if err := s.insertNothing(ctx, q); err != nil {
+			return err
+		}
 		args := []any{int64(user), string(purposes[0]), string(purposes[1]), micros(now), int64(auth.MaxCodeAttempts)}
 		return q.rows(ctx, updateOneTimeCodeAttempt, args, func(scan func(...any) error) error {
 			var r oneTimeTokenRow

@@ -63,7 +63,7 @@ func (s *Store) RequestSignUp(ctx context.Context, p auth.PendingSignUp, m auth.
 }
 
 // MailSignUp implements auth.SignUps.
-func (s *Store) MailSignUp(ctx context.Context, message auth.MessageID, token auth.TokenHash, code [sha256.Size]byte, now time.Time) (auth.PendingSignUp, error) {
+func (s *Store) MailSignUp(ctx context.Context, message auth.MessageID, token auth.TokenHash, code [sha256.Size]byte, most int, now time.Time) (auth.PendingSignUp, error) {
 	var p auth.PendingSignUp
 	err := s.engine.write(ctx, func(ctx context.Context, q querier) (err error) {
 		if p, err = querySignUp(ctx, q, auth.ErrNotFound, selectSignUpOfMessage, int64(message)); err != nil {
@@ -77,7 +77,7 @@ func (s *Store) MailSignUp(ctx context.Context, message auth.MessageID, token au
 		switch err := q.row(ctx, selectSignUpMails, args, &mails); {
 		case err != nil:
 			return fmt.Errorf("count mails: %w", err)
-		case mails >= auth.MaxSignUpMails:
+		case mails >= int64(most):
 			return auth.ErrNotFound
 		}
 		var tokenHash, codeHash []byte
@@ -93,7 +93,7 @@ func (s *Store) MailSignUp(ctx context.Context, message auth.MessageID, token au
 // FindSignUp implements auth.SignUps.
 func (s *Store) FindSignUp(ctx context.Context, hash auth.TokenHash, now time.Time) (p auth.PendingSignUp, err error) {
 	err = s.engine.read(ctx, func(ctx context.Context, q querier) error {
-		p, err = querySignUp(ctx, q, auth.ErrTokenInvalid, selectSignUp, hash[:], micros(now))
+		p, err = querySignUp(ctx, q, auth.ErrTokenInvalid, selectSignUp, hash[:], micros(now), int64(auth.MaxLinkAttempts))
 		return err
 	})
 	return p, err
@@ -104,6 +104,9 @@ func (s *Store) AttemptSignUpCode(ctx context.Context, emailKey string, now time
 	var list []auth.PendingSignUp
 	err := s.engine.write(ctx, func(ctx context.Context, q querier) error {
 		list = list[:0]
+		if err := s.insertNothing(ctx, q); err != nil {
+			return err
+		}
 		args := []any{emailKey, micros(now), int64(auth.MaxCodeAttempts)}
 		return q.rows(ctx, updateSignUpCodeAttempt, args, func(scan func(...any) error) error {
 			var r signUpRow
@@ -120,11 +123,39 @@ func (s *Store) AttemptSignUpCode(ctx context.Context, emailKey string, now time
 	return list, nil
 }
 
+// AttemptSignUpLink implements auth.SignUps.
+func (s *Store) AttemptSignUpLink(ctx context.Context, hash auth.TokenHash, now time.Time) (p auth.PendingSignUp, err error) {
+	err = s.engine.write(ctx, func(ctx context.Context, q querier) error {
+		p, err = querySignUp(ctx, q, auth.ErrTokenInvalid, updateSignUpLinkAttempt, hash[:], micros(now), int64(auth.MaxLinkAttempts))
+		return err
+	})
+	return p, err
+}
+
 // ReturnSignUpCodeAttempt implements auth.SignUps.
 func (s *Store) ReturnSignUpCodeAttempt(ctx context.Context, p auth.PendingSignUp) error {
+	return s.returnSignUpAttempt(ctx, updateSignUpCodeAttemptBack, p)
+}
+
+// ReturnSignUpLinkAttempt implements auth.SignUps.
+func (s *Store) ReturnSignUpLinkAttempt(ctx context.Context, p auth.PendingSignUp) error {
+	return s.returnSignUpAttempt(ctx, updateSignUpLinkAttemptBack, p)
+}
+
+func (s *Store) returnSignUpAttempt(ctx context.Context, sql string, p auth.PendingSignUp) error {
 	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
-		_, err := q.exec(ctx, updateSignUpCodeAttemptBack, int64(p.ID), p.TokenHash[:])
+		_, err := q.exec(ctx, sql, int64(p.ID), p.TokenHash[:])
 		return err
+	})
+}
+
+// CountTakenAnswer implements auth.SignUps.
+func (s *Store) CountTakenAnswer(ctx context.Context, p auth.PendingSignUp) error {
+	return s.engine.write(ctx, func(ctx context.Context, q querier) error {
+		return q.later(ctx, statement{
+			doing: "count answer", sql: updateSignUpTaken, args: []any{int64(p.ID), p.TokenHash[:], int64(auth.MaxTakenAnswers)},
+			check: orElse(auth.ErrTokenInvalid),
+		})
 	})
 }
 

@@ -233,7 +233,7 @@ const (
 	insertSignUp = `INSERT INTO sign_ups (message_id, username, email, email_key, password_hash, language, code_attempts, expires_at)
 		VALUES ($1, $2, $3, $4, $5, $6, 0, $7)`
 
-	selectSignUp = `SELECT ` + signUpColumns + ` FROM sign_ups WHERE token_hash = $1 AND expires_at > $2`
+	selectSignUp = `SELECT ` + signUpColumns + ` FROM sign_ups WHERE token_hash = $1 AND expires_at > $2 AND link_attempts < $3`
 
 	selectSignUpOfMessage = `SELECT ` + signUpColumns + ` FROM sign_ups WHERE message_id = $1`
 
@@ -242,7 +242,7 @@ const (
 
 	selectSignUpMails = `SELECT COUNT(*) FROM sign_ups WHERE email_key = $1 AND message_id <> $2 AND mailed_at > $3`
 
-	updateSignUpMailed = `UPDATE sign_ups SET token_hash = $2, code_hash = $3, code_attempts = 0, mailed_at = $4
+	updateSignUpMailed = `UPDATE sign_ups SET token_hash = $2, code_hash = $3, code_attempts = 0, link_attempts = 0, mailed_at = $4
 		WHERE message_id = $1 AND expires_at > $4
 		RETURNING ` + signUpColumns
 
@@ -252,6 +252,19 @@ const (
 
 	updateSignUpCodeAttemptBack = `UPDATE sign_ups SET code_attempts = code_attempts - 1
 		WHERE id = $1 AND token_hash = $2 AND code_attempts > 0`
+
+	updateSignUpLinkAttempt = `UPDATE sign_ups SET link_attempts = link_attempts + 1
+		WHERE token_hash = $1 AND expires_at > $2 AND link_attempts < $3
+		RETURNING ` + signUpColumns
+
+	updateSignUpLinkAttemptBack = `UPDATE sign_ups SET link_attempts = link_attempts - 1
+		WHERE id = $1 AND token_hash = $2 AND link_attempts > 0`
+
+	// The row stays: it goes on counting as a mail to the address.
+	updateSignUpTaken = `UPDATE sign_ups SET taken_answers = taken_answers + 1,
+		token_hash = CASE WHEN taken_answers + 1 >= $3 THEN NULL ELSE token_hash END,
+		code_hash = CASE WHEN taken_answers + 1 >= $3 THEN NULL ELSE code_hash END
+		WHERE id = $1 AND token_hash = $2`
 
 	deleteSignUp = `DELETE FROM sign_ups WHERE id = $1 AND token_hash = $2 AND expires_at > $3`
 

@@ -167,6 +167,12 @@ func (s *Store) insertInvalidation(ctx context.Context, q querier, user auth.Use
 	return q.later(ctx, statement{doing: "insert invalidation", sql: insertInvalidation, args: []any{int64(user), micros(s.now())}})
 }
 
+// insertNothing writes a row that is about nobody, for what must not tell by its time whether it found anything to change:
+// a transaction that wrote something waits for the disk when it is committed, one that wrote nothing does not.
+func (s *Store) insertNothing(ctx context.Context, q querier) error {
+	return s.insertInvalidation(ctx, q, 0)
+}
+
 // tellOthers has Follow wake the other nodes. It returns at once.
 func (s *Store) tellOthers() {
 	select {

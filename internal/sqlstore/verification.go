@@ -33,6 +33,10 @@ func (s *Store) ConfirmEmail(ctx context.Context, c auth.EmailConfirmation) (aut
 	t := c.Token
 	var user auth.User
 	err := s.change(ctx, t.UserID, func(ctx context.Context, q querier) (err error) {
+		// Whoever asked for an account with the address cannot have it any more. First, as ConfirmSignUp locks in this order.
+		if err := q.later(ctx, statement{doing: "delete sign-ups", sql: deleteSignUpsTo, args: []any{t.EmailKey}}); err != nil {
+			return err
+		}
 		sql, args := updateUserEmailVerified, []any{int64(t.UserID), t.EmailKey, micros(c.Now)}
 		if t.Purpose == auth.PurposeChangeEmail {
 			sql = updateUserEmail

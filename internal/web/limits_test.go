@@ -13,6 +13,7 @@ import (
 
 	"github.com/ideaegg/latchkey"
 	"github.com/ideaegg/latchkey/internal/apitest"
+	"github.com/ideaegg/latchkey/internal/auth"
 	"github.com/ideaegg/latchkey/internal/dbtest"
 	"github.com/ideaegg/latchkey/internal/passhash"
 	"github.com/ideaegg/latchkey/internal/sqlstore"
@@ -291,6 +292,44 @@ func TestKnownDeviceHasALaneOfItsOwn(t *testing.T) {
 			want(t, guess(t, s, i, "john_smith", "a wrong password", first), http.StatusUnauthorized)
 		}
 		wantLimited(t, guess(t, s, 0, "john_smith", newPassword, first), "sign-in", 30)
+	})
+}
+
+func TestChangedPasswordBringsANewDeviceToken(t *testing.T) {
+	t.Parallel()
+	apitest.Each(t, limited, func(t *testing.T, s *apitest.Server) {
+		const header = "Latchkey-Device"
+		a := signUp(t, s, "john_smith", header+": new")
+		first := auth.DeviceToken(a.Header.Get(header))
+		change := func(token, from, to string, device auth.DeviceToken) auth.SignedIn {
+			t.Helper()
+			current, err := s.Service.Authenticate(t.Context(), auth.SessionToken(token))
+			if err != nil {
+				t.Fatal(err)
+			}
+			in := auth.NewPassword{Current: from, Password: to, PasswordConfirmation: to}
+			changed, err := s.Service.ChangePassword(t.Context(), *current, in, auth.Origin{Language: auth.English, Device: device})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return changed
+		}
+		second := change(a.Token(), password, newPassword, first)
+		if second.Device == "" || second.Device == first {
+			t.Fatalf("got the device token %q, want a new one", second.Device.Reveal())
+		}
+		third := change(second.Token.Reveal(), newPassword, password, "new")
+		if without := change(third.Token.Reveal(), password, newPassword, ""); without.Device != "" {
+			t.Error("got a device token for a client that did not ask")
+		}
+		fourth := change(guess(t, s, 0, "john_smith", newPassword).Token(), newPassword, password, third.Device)
+		lockOut(t, s, "john_smith")
+		want(t, guess(t, s, 0, "john_smith", password, header+": "+fourth.Device.Reveal()), http.StatusOK)
+		for _, dead := range []auth.DeviceToken{first, second.Device, third.Device} {
+			if a := guess(t, s, 0, "john_smith", password, header+": "+dead.Reveal()); a.Status != http.StatusTooManyRequests {
+				t.Errorf("got %d with the token of an earlier password, want 429", a.Status)
+			}
+		}
 	})
 }
 

@@ -129,6 +129,7 @@ var specialTexts = map[string]translated{
 	"email too_long":                 {"%s may have at most %d bytes.", "%s不能超过 %d 个字节。"},
 	"avatar too_long":                {"%s may have at most %d bytes.", "%s不能超过 %d 个字节。"},
 	"password_confirmation mismatch": {"Password confirmation does not match the password.", "两次输入的密码不一致。"},
+	"password invalid":               {"This is not the password that was chosen when signing up.", "这不是注册时设置的密码。"},
 	"current_password invalid":       {"Current password is wrong.", "当前密码错误。"},
 	"token invalid":                  {"This link is used up, too old or not complete. Please ask for a new one.", "该链接已使用、已过期或不完整，请重新获取。"},
 	"code invalid":                   {"This code is wrong, used up or too old.", "验证码错误、已使用或已过期。"},

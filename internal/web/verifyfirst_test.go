@@ -31,7 +31,7 @@ func askSignUp(t *testing.T, s *apitest.Server, username string) apitest.Mail {
 // settled is a user of a strict service.
 func settled(t *testing.T, s *apitest.Server, username string) apitest.Answer {
 	t.Helper()
-	a := s.Post("/sign_up/confirm", object{"token": askSignUp(t, s, username).Token})
+	a := s.Post("/sign_up/confirm", object{"token": askSignUp(t, s, username).Token, "password": password})
 	want(t, a, http.StatusOK)
 	return a
 }
@@ -97,9 +97,9 @@ func TestStrictSignUpIsConfirmedByLinkOrCode(t *testing.T) {
 			if !strings.Contains(m.Link, "/account/confirm_sign_up?token=") || m.Code == "" {
 				t.Fatalf("got the link %q and the code %q", m.Link, m.Code)
 			}
-			proof := object{"token": m.Token}
+			proof := object{"token": m.Token, "password": password}
 			if way == "code" {
-				proof = object{"email": strings.ToUpper(address), "code": m.Code}
+				proof = object{"email": strings.ToUpper(address), "code": m.Code, "password": password}
 			}
 			a := s.Post("/sign_up/confirm", proof)
 			want(t, a, http.StatusOK)
@@ -111,12 +111,12 @@ func TestStrictSignUpIsConfirmedByLinkOrCode(t *testing.T) {
 				t.Errorf("got %s, want a full user with a verified address", user.Body)
 			}
 			want(t, s.Post("/sign_in", object{"login": username, "password": password}), http.StatusOK)
-			wantInvalid(t, s.Post("/sign_up/confirm", object{"token": m.Token}), "token invalid")
-			wantInvalid(t, s.Post("/sign_up/confirm", object{"email": address, "code": m.Code}), "code invalid")
+			wantInvalid(t, s.Post("/sign_up/confirm", object{"token": m.Token, "password": password}), "token invalid")
+			wantInvalid(t, s.Post("/sign_up/confirm", object{"email": address, "code": m.Code, "password": password}), "code invalid")
 		}
-		wantInvalid(t, s.Post("/sign_up/confirm", object{}), "token required")
-		wantInvalid(t, s.Post("/sign_up/confirm", object{"email": "a@example.com"}), "code required")
-		wantInvalid(t, s.Post("/sign_up/confirm", object{"code": "12345678", "username": "root"}), "email required", "username reserved")
+		wantInvalid(t, s.Post("/sign_up/confirm", object{}), "token required", "password required")
+		wantInvalid(t, s.Post("/sign_up/confirm", object{"email": "a@example.com", "password": password}), "code required")
+		wantInvalid(t, s.Post("/sign_up/confirm", object{"code": "12345678", "username": "root"}), "email required", "password required", "username reserved")
 	})
 }
 
@@ -125,14 +125,16 @@ func TestStrictSignUpExpires(t *testing.T) {
 	apitest.Each(t, verified, func(t *testing.T, s *apitest.Server) {
 		m := askSignUp(t, s, "slow_user")
 		s.Clock.Advance(24 * time.Hour)
-		wantInvalid(t, s.Post("/sign_up/confirm", object{"token": m.Token}), "token invalid")
-		wantInvalid(t, s.Post("/sign_up/confirm", object{"email": "slow_user@example.com", "code": m.Code}), "code invalid")
+		wantInvalid(t, s.Post("/sign_up/confirm", object{"token": m.Token, "password": password}), "token invalid")
+		wantInvalid(t, s.Post("/sign_up/confirm", object{"email": "slow_user@example.com", "code": m.Code, "password": password}), "code invalid")
 	})
 }
 
 func TestStrictSignUpTellsTheOwnerOfTheAddress(t *testing.T) {
 	t.Parallel()
-	apitest.Each(t, verified, func(t *testing.T, s *apitest.Server) {
+	o := verified
+	o.Limits = true
+	apitest.Each(t, o, func(t *testing.T, s *apitest.Server) {
 		settled(t, s, "owner_user")
 		count := s.MailCount()
 		for i := range auth.MaxSignUpMails + 2 {
@@ -154,6 +156,104 @@ func TestStrictSignUpTellsTheOwnerOfTheAddress(t *testing.T) {
 	})
 }
 
+func TestStrictSignUpWithoutLimitsMailsAlways(t *testing.T) {
+	t.Parallel()
+	s := apitest.OnSQLite(t, verified)
+	for range auth.MaxSignUpMails + 2 {
+		askSignUp(t, s, "busy_user")
+	}
+}
+
+// TestMailboxAloneConfirmsNoStrictSignUp: else whoever signs up with somebody else's address and a password of their own
+// would get into the account that the address' owner confirms for them.
+func TestMailboxAloneConfirmsNoStrictSignUp(t *testing.T) {
+	t.Parallel()
+	apitest.Each(t, verified, func(t *testing.T, s *apitest.Server) {
+		for _, way := range []string{"link", "code"} {
+			m := askSignUp(t, s, way+"_user")
+			proof := func(password any) object {
+				p := object{"token": m.Token}
+				if way == "code" {
+					p = object{"email": way + "_user@example.com", "code": m.Code}
+				}
+				if password != nil {
+					p["password"] = password
+				}
+				return p
+			}
+			wantInvalid(t, s.Post("/sign_up/confirm", proof(nil)), "password required")
+			for range auth.MaxLinkAttempts - 1 {
+				wantInvalid(t, s.Post("/sign_up/confirm", proof("another password")), "password invalid")
+			}
+			want(t, s.Post("/sign_up/confirm", proof(password)), http.StatusOK)
+
+		}
+		for way, dead := range map[string]string{"link": "token invalid", "code": "code invalid"} {
+			username := "second_" + way
+			m := askSignUp(t, s, username)
+			proof := object{"token": m.Token, "password": "another password"}
+			if way == "code" {
+				proof = object{"email": username + "@example.com", "code": m.Code, "password": "another password"}
+			}
+			for range auth.MaxLinkAttempts {
+				wantInvalid(t, s.Post("/sign_up/confirm", proof), "password invalid")
+			}
+			proof["password"] = password
+			wantInvalid(t, s.Post("/sign_up/confirm", proof), dead)
+		}
+	})
+}
+
+func TestStrictSignUpTellsTakenNamesTenTimes(t *testing.T) {
+	t.Parallel()
+	apitest.Each(t, verified, func(t *testing.T, s *apitest.Server) {
+		settled(t, s, "first_come")
+		m := askSignUp(t, s, "collector")
+		byLink := object{"token": m.Token, "password": password, "username": "first_come"}
+		byCode := object{"email": "collector@example.com", "code": m.Code, "password": password, "username": "first_come"}
+		for i := range auth.MaxTakenAnswers {
+			proof := byLink
+			if i%2 == 1 {
+				proof = byCode
+			}
+			wantInvalid(t, s.Post("/sign_up/confirm", proof), "username taken")
+		}
+		byLink["username"], byCode["username"] = "free_name", "free_name"
+		wantInvalid(t, s.Post("/sign_up/confirm", byLink), "token invalid")
+		wantInvalid(t, s.Post("/sign_up/confirm", byCode), "code invalid")
+	})
+}
+
+func TestStrictSignUpEndsWhenSomebodyElseProvesTheAddress(t *testing.T) {
+	t.Parallel()
+	apitest.Each(t, verified, func(t *testing.T, s *apitest.Server) {
+		m := askSignUp(t, s, "late_user")
+		token := settled(t, s, "mover").Token()
+		want(t, s.Put("/user/email", object{"email": "late_user@example.com", "current_password": password}, apitest.Bearing(token)), http.StatusAccepted)
+		moved := s.Mail("late_user@example.com")
+		want(t, s.Post("/user/email/verify", object{"code": moved.Code}, apitest.Bearing(token)), http.StatusOK)
+		wantInvalid(t, s.Post("/sign_up/confirm", object{"token": m.Token, "password": password, "username": "mover"}), "token invalid")
+	})
+}
+
+func TestConfirmedSignUpGivesADeviceToken(t *testing.T) {
+	t.Parallel()
+	o := verified
+	o.Limits = true
+	apitest.Each(t, o, func(t *testing.T, s *apitest.Server) {
+		const header = "Latchkey-Device"
+		m := askSignUp(t, s, "device_user")
+		a := s.Post("/sign_up/confirm", object{"token": m.Token, "password": password}, header+": new")
+		want(t, a, http.StatusOK)
+		device := a.Header.Get(header)
+		if !strings.HasPrefix(device, "ld1_") {
+			t.Fatalf("got the device token %q", device)
+		}
+		lockOut(t, s, "device_user")
+		want(t, guess(t, s, 0, "device_user", password, header+": "+device), http.StatusOK)
+	})
+}
+
 func TestStrictSignUpTellsATakenNameAtTheEnd(t *testing.T) {
 	t.Parallel()
 	apitest.Each(t, verified, func(t *testing.T, s *apitest.Server) {
@@ -162,7 +262,7 @@ func TestStrictSignUpTellsATakenNameAtTheEnd(t *testing.T) {
 		body["email"], body["password"], body["password_confirmation"] = "late@example.com", "horse_battery", "horse_battery"
 		want(t, s.Post("/sign_up", body), http.StatusAccepted)
 		m := s.Mail("late@example.com")
-		proof := object{"email": "late@example.com", "code": m.Code}
+		proof := object{"email": "late@example.com", "code": m.Code, "password": "horse_battery"}
 		for range auth.MaxCodeAttempts + 1 { // costs no attempt
 			wantInvalid(t, s.Post("/sign_up/confirm", proof), "username taken")
 		}
@@ -183,10 +283,10 @@ func TestFiveWrongCodesKillAStrictSignUpsCodes(t *testing.T) {
 		m := askSignUp(t, s, "guessed_user")
 		address := "guessed_user@example.com"
 		for range auth.MaxCodeAttempts {
-			wantInvalid(t, s.Post("/sign_up/confirm", object{"email": address, "code": "00000000"}), "code invalid")
+			wantInvalid(t, s.Post("/sign_up/confirm", object{"email": address, "code": "00000000", "password": password}), "code invalid")
 		}
-		wantInvalid(t, s.Post("/sign_up/confirm", object{"email": address, "code": m.Code}), "code invalid")
-		want(t, s.Post("/sign_up/confirm", object{"token": m.Token}), http.StatusOK)
+		wantInvalid(t, s.Post("/sign_up/confirm", object{"email": address, "code": m.Code, "password": password}), "code invalid")
+		want(t, s.Post("/sign_up/confirm", object{"token": m.Token, "password": password}), http.StatusOK)
 	})
 }
 
@@ -197,7 +297,7 @@ func TestGuestConfirmsAStrictSignUpAndKeepsTheID(t *testing.T) {
 		want(t, s.Post("/sign_up", signUpBody("former_guest"), apitest.Bearing(guest.Token())), http.StatusAccepted)
 		wantAlive(t, s, guest.Token())
 		m := s.Mail("former_guest@example.com")
-		a := s.Post("/sign_up/confirm", object{"token": m.Token}, apitest.Bearing(guest.Token()))
+		a := s.Post("/sign_up/confirm", object{"token": m.Token, "password": password}, apitest.Bearing(guest.Token()))
 		want(t, a, http.StatusOK)
 		if a.ID() != guest.ID() || a.Text("username") != "former_guest" {
 			t.Errorf("got %s, want the guest's id %d", a.Body, guest.ID())
@@ -214,7 +314,9 @@ func TestOfStrictConfirmationsAtOnceOneWins(t *testing.T) {
 		statuses := make([]int, 8)
 		var group sync.WaitGroup
 		for i := range statuses {
-			group.Go(func() { statuses[i] = s.Post("/sign_up/confirm", object{"token": m.Token}).Status })
+			group.Go(func() {
+				statuses[i] = s.Post("/sign_up/confirm", object{"token": m.Token, "password": password}).Status
+			})
 		}
 		group.Wait()
 		won := 0
@@ -254,8 +356,8 @@ func TestOpenSignUpHasNothingToConfirm(t *testing.T) {
 	apitest.Each(t, apitest.Options{}, func(t *testing.T, s *apitest.Server) {
 		signUp(t, s, "open_user")
 		m := s.Mail("open_user@example.com")
-		wantInvalid(t, s.Post("/sign_up/confirm", object{"token": m.Token}), "token invalid")
-		wantInvalid(t, s.Post("/sign_up/confirm", object{"email": "open_user@example.com", "code": m.Code}), "code invalid")
+		wantInvalid(t, s.Post("/sign_up/confirm", object{"token": m.Token, "password": password}), "token invalid")
+		wantInvalid(t, s.Post("/sign_up/confirm", object{"email": "open_user@example.com", "code": m.Code, "password": password}), "code invalid")
 	})
 }
 
@@ -305,15 +407,20 @@ func TestStrictSignUpPage(t *testing.T) {
 	for range 3 { // looking uses nothing up
 		has(http.MethodGet, "token="+m.Token, http.StatusOK, "page@example.com", "first_come", "<button")
 	}
-	has(http.MethodPost, "token="+m.Token, http.StatusUnprocessableEntity, "This username is taken by now", `name="username"`)
-	has(http.MethodPost, "token="+m.Token+"&username=a", http.StatusUnprocessableEntity, `name="username"`, `value="a"`)
+	form := "token=" + m.Token + "&password=" + password
+	has(http.MethodPost, "token="+m.Token, http.StatusUnprocessableEntity, "Enter the password that you chose", `name="password"`)
+	has(http.MethodPost, form+"x", http.StatusUnprocessableEntity, "This is not the password", `name="password"`)
+	has(http.MethodPost, form, http.StatusUnprocessableEntity, "This username is taken by now", `name="username"`, `name="password"`)
+	has(http.MethodPost, form+"x&username=second", http.StatusUnprocessableEntity, "This is not the password", `value="second"`)
+	has(http.MethodPost, "token="+m.Token+"&password=Second_Come&username=second_come", http.StatusUnprocessableEntity, "Choose a username that is not your password")
+	has(http.MethodPost, form+"&username=a", http.StatusUnprocessableEntity, `name="username"`, `value="a"`)
 	has(http.MethodGet, "token=x", http.StatusUnprocessableEntity, "This link does not work any more", "sign up once more")
 
-	status, _, header := page(http.MethodPost, "token="+m.Token+"&username=second_come")
+	status, _, header := page(http.MethodPost, form+"&username=second_come")
 	if status != http.StatusSeeOther || !strings.HasSuffix(header.Get("Location"), "signed_up") {
 		t.Errorf("got status %d to %q", status, header.Get("Location"))
 	}
-	has(http.MethodPost, "token="+m.Token, http.StatusUnprocessableEntity, "This link does not work any more")
+	has(http.MethodPost, form, http.StatusUnprocessableEntity, "This link does not work any more")
 	a := s.Post("/sign_in", object{"login": "second_come", "password": password})
 	want(t, a, http.StatusOK)
 	if user := wantAlive(t, s, a.Token()); user.Object["email_verified"] != true {

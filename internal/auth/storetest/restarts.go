@@ -228,7 +228,7 @@ func everyMethod(f fixture) map[string]func(context.Context) error {
 			return f.RequestSignUp(ctx, auth.PendingSignUp{Email: *f.email()}, f.message(auth.MailConfirmSignUp, 0, "a@b.example"))
 		},
 		"MailSignUp": func(ctx context.Context) error {
-			_, err := f.MailSignUp(ctx, 1, f.hash(), f.hash(), noon)
+			_, err := f.MailSignUp(ctx, 1, f.hash(), f.hash(), 1, noon)
 			return err
 		},
 		"FindSignUp": func(ctx context.Context) error {
@@ -238,6 +238,16 @@ func everyMethod(f fixture) map[string]func(context.Context) error {
 		"AttemptSignUpCode": func(ctx context.Context) error {
 			_, err := f.AttemptSignUpCode(ctx, "a@b.example", noon)
 			return err
+		},
+		"AttemptSignUpLink": func(ctx context.Context) error {
+			_, err := f.AttemptSignUpLink(ctx, f.hash(), noon)
+			return err
+		},
+		"ReturnSignUpLinkAttempt": func(ctx context.Context) error {
+			return f.ReturnSignUpLinkAttempt(ctx, auth.PendingSignUp{})
+		},
+		"CountTakenAnswer": func(ctx context.Context) error {
+			return f.CountTakenAnswer(ctx, auth.PendingSignUp{})
 		},
 		"ReturnSignUpCodeAttempt": func(ctx context.Context) error {
 			return f.ReturnSignUpCodeAttempt(ctx, auth.PendingSignUp{})

@@ -31,7 +31,7 @@ func (f fixture) pending(t *testing.T, email *auth.Email) (auth.PendingSignUp, a
 	t.Helper()
 	want, message := f.request(t, email)
 	want.TokenHash, want.CodeHash = f.hash(), f.hash()
-	got, err := f.MailSignUp(t.Context(), message, want.TokenHash, want.CodeHash, noon)
+	got, err := f.MailSignUp(t.Context(), message, want.TokenHash, want.CodeHash, auth.MaxSignUpMails, noon)
 	must(t, "MailSignUp", err)
 	want.ID = got.ID
 	if diff := cmp.Diff(want, got, exactly...); diff != "" {
@@ -87,7 +87,7 @@ func testSignUps(t *testing.T, db Database) {
 		expectError(t, "FindSignUp without a token", err, auth.ErrTokenInvalid)
 		_, err = f.FindSignUp(ctx, p.CodeHash, noon)
 		expectError(t, "FindSignUp by the hash of the code", err, auth.ErrTokenInvalid)
-		_, err = f.MailSignUp(ctx, 1<<40, f.hash(), f.hash(), noon)
+		_, err = f.MailSignUp(ctx, 1<<40, f.hash(), f.hash(), auth.MaxSignUpMails, noon)
 		expectError(t, "MailSignUp of no message", err, auth.ErrNotFound)
 	})
 
@@ -97,7 +97,7 @@ func testSignUps(t *testing.T, db Database) {
 		for range auth.MaxSignUpMails + 2 {
 			again := first
 			again.TokenHash, again.CodeHash = f.hash(), f.hash()
-			_, err := f.MailSignUp(t.Context(), message, again.TokenHash, again.CodeHash, noon)
+			_, err := f.MailSignUp(t.Context(), message, again.TokenHash, again.CodeHash, auth.MaxSignUpMails, noon)
 			must(t, "MailSignUp, again", err)
 			f.expectSignUp(t, first, auth.ErrTokenInvalid)
 			f.expectSignUp(t, again, nil)
@@ -122,7 +122,7 @@ func testSignUps(t *testing.T, db Database) {
 			if i%3 == 0 {
 				node = other
 			}
-			_, err := node.MailSignUp(ctx, messages[i], token, f.hash(), noon)
+			_, err := node.MailSignUp(ctx, messages[i], token, f.hash(), auth.MaxSignUpMails, noon)
 			return err
 		})
 		mailed := 0
@@ -139,7 +139,7 @@ func testSignUps(t *testing.T, db Database) {
 		}
 		for _, message := range messages {
 			if message != 0 {
-				_, err := f.MailSignUp(ctx, message, f.hash(), f.hash(), noon.Add(auth.SignUpMailWindow))
+				_, err := f.MailSignUp(ctx, message, f.hash(), f.hash(), auth.MaxSignUpMails, noon.Add(auth.SignUpMailWindow))
 				must(t, "MailSignUp when the first ones are long ago", err)
 				break
 			}
@@ -162,6 +162,109 @@ func testSignUps(t *testing.T, db Database) {
 		f.attemptSignUp(t, *email, noon)
 		f.expectSignUp(t, p, nil) // the link is no guess
 		f.attemptSignUp(t, foreign.Email, noon, foreign)
+	})
+
+	t.Run("the password is compared with a link as often as it may be, whichever node does it, and codes do not count there", func(t *testing.T) {
+		ctx := t.Context()
+		email := f.email()
+		p, message := f.pending(t, email)
+		foreign, _ := f.pending(t, f.email())
+		must(t, "ReturnSignUpLinkAttempt before any", f.ReturnSignUpLinkAttempt(ctx, p))
+		_, err := f.AttemptSignUpLink(ctx, p.TokenHash, p.ExpiresAt)
+		expectError(t, "AttemptSignUpLink when it has expired", err, auth.ErrTokenInvalid)
+		_, err = f.AttemptSignUpLink(ctx, f.hash(), noon)
+		expectError(t, "AttemptSignUpLink without a sign-up", err, auth.ErrTokenInvalid)
+		for range auth.MaxCodeAttempts {
+			f.attemptSignUp(t, *email, noon, p)
+		}
+		attempts := inParallel(auth.MaxLinkAttempts+5, func(i int) error {
+			node := f
+			if i%2 == 1 {
+				node = other
+			}
+			got, err := node.AttemptSignUpLink(ctx, p.TokenHash, noon)
+			if err == nil && !cmp.Equal(p, got, exactly...) {
+				t.Errorf("AttemptSignUpLink: got %+v, want %+v", got, p)
+			}
+			return err
+		})
+		counted := 0
+		for _, err := range attempts {
+			if err == nil {
+				counted++
+				continue
+			}
+			expectError(t, "AttemptSignUpLink of one too many", err, auth.ErrTokenInvalid)
+		}
+		if counted != auth.MaxLinkAttempts {
+			t.Errorf("got %d attempts, want %d", counted, auth.MaxLinkAttempts)
+		}
+		f.expectSignUp(t, p, auth.ErrTokenInvalid)
+		f.attemptSignUp(t, *email, noon) // a link gives no code its attempts back
+		must(t, "ReturnSignUpLinkAttempt", f.ReturnSignUpLinkAttempt(ctx, p))
+		f.expectSignUp(t, p, nil)
+		_, err = f.AttemptSignUpLink(ctx, p.TokenHash, noon)
+		must(t, "AttemptSignUpLink that was given back", err)
+		f.expectSignUp(t, foreign, nil)
+		_, err = f.MailSignUp(ctx, message, p.TokenHash, p.CodeHash, auth.MaxSignUpMails, noon)
+		must(t, "MailSignUp, again", err)
+		f.expectSignUp(t, p, nil)
+	})
+
+	t.Run("a sign-up that was told too often that a name is taken is dead, and still counts as a mail", func(t *testing.T) {
+		ctx := t.Context()
+		email := f.email()
+		p, _ := f.pending(t, email)
+		rival, _ := f.pending(t, email)
+		told := inParallel(auth.MaxTakenAnswers+5, func(i int) error {
+			node := f
+			if i%2 == 1 {
+				node = other
+			}
+			return node.CountTakenAnswer(ctx, p)
+		})
+		answers := 0
+		for _, err := range told {
+			if err == nil {
+				answers++
+				continue
+			}
+			expectError(t, "CountTakenAnswer of one too many", err, auth.ErrTokenInvalid)
+		}
+		if answers != auth.MaxTakenAnswers {
+			t.Errorf("got %d answers, want %d", answers, auth.MaxTakenAnswers)
+		}
+		f.expectSignUp(t, p, auth.ErrTokenInvalid)
+		f.attemptSignUp(t, *email, noon, rival)
+		_, err := f.ConfirmSignUp(ctx, f.confirmation(p))
+		expectError(t, "ConfirmSignUp of a dead one", err, auth.ErrTokenInvalid)
+		f.pending(t, email)
+		_, message := f.request(t, email)
+		_, err = f.MailSignUp(ctx, message, f.hash(), f.hash(), auth.MaxSignUpMails, noon)
+		expectError(t, "MailSignUp of one too many", err, auth.ErrNotFound)
+		_, err = f.MailSignUp(ctx, message, f.hash(), f.hash(), auth.MaxSignUpMails+1, noon)
+		must(t, "MailSignUp where more are allowed", err)
+	})
+
+	t.Run("what is pending for an address ends when a user proves it, and not before", func(t *testing.T) {
+		n, wanted := f.newUser(), f.email()
+		user := f.create(t, n)
+		for _, tt := range []struct {
+			purpose auth.Purpose
+			email   *auth.Email
+		}{{auth.PurposeVerifyEmail, n.Email}, {auth.PurposeChangeEmail, wanted}} {
+			p, _ := f.pending(t, tt.email)
+			foreign, _ := f.pending(t, f.email())
+			token := f.proof(t, tt.purpose, user.ID, tt.email)
+			unknown := token
+			unknown.TokenHash = f.hash()
+			expectError(t, "ConfirmEmail with another token", f.confirm(t.Context(), auth.EmailConfirmation{Token: unknown, Now: noon}), auth.ErrTokenInvalid)
+			f.expectSignUp(t, p, nil)
+			must(t, "ConfirmEmail", f.confirm(t.Context(), auth.EmailConfirmation{Token: token, Old: n.Email.Address, Now: noon}))
+			f.expectSignUp(t, p, auth.ErrTokenInvalid)
+			f.attemptSignUp(t, *tt.email, noon)
+			f.expectSignUp(t, foreign, nil)
+		}
 	})
 
 	t.Run("a confirmation creates the user as sign-up does, with a verified address, and ends what else is pending for it", func(t *testing.T) {
@@ -300,7 +403,7 @@ func testSignUps(t *testing.T, db Database) {
 		user := f.create(t, n)
 		_, toOwner := f.request(t, n.Email)
 		must(t, "DeleteUser", f.DeleteUser(ctx, user.ID, n.PasswordHash, noon))
-		_, err := f.MailSignUp(ctx, toOwner, f.hash(), [sha256.Size]byte{}, noon)
+		_, err := f.MailSignUp(ctx, toOwner, f.hash(), [sha256.Size]byte{}, auth.MaxSignUpMails, noon)
 		expectError(t, "MailSignUp for a deleted user's address", err, auth.ErrNotFound)
 
 		p, message := f.pending(t, f.email())
@@ -312,7 +415,7 @@ func testSignUps(t *testing.T, db Database) {
 		_, err = f.CleanUp(ctx, due, 1000)
 		must(t, "CleanUp", err)
 		f.expectSignUp(t, p, auth.ErrTokenInvalid)
-		_, err = f.MailSignUp(ctx, message, f.hash(), f.hash(), noon)
+		_, err = f.MailSignUp(ctx, message, f.hash(), f.hash(), auth.MaxSignUpMails, noon)
 		expectError(t, "MailSignUp when it was deleted", err, auth.ErrNotFound)
 	})
 }

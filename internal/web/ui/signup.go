@@ -2,25 +2,28 @@ package ui
 
 import "io"
 
-// ConfirmSignUp asks whoever reads an address whether they wanted to sign up with it.
+// ConfirmSignUp asks whoever reads an address whether it was they who signed up with it: then they know the password.
 type ConfirmSignUp struct {
 	Page
-	Address  string
-	Username string
-	Faults   []Fault // about the username; then another one is asked for
+	Address     string
+	Username    string
+	AnotherName bool // another username may be chosen
+	Faults      []Fault
 }
 
 // Title is the page's title.
 func (v ConfirmSignUp) Title() (string, error) { return v.title("sign_up.title", v.Faults) }
 
-// Fields are the inputs of the form: none unless the username has a fault.
+// Fields are the inputs of the form.
 func (v ConfirmSignUp) Fields() ([]field, error) {
-	if len(v.Faults) == 0 {
-		return nil, nil
+	password, err := v.input(field{Name: "password", Type: "password", Autocomplete: "current-password"},
+		"sign_up.password", "sign_up.password_hint", v.Faults)
+	if err != nil || !v.AnotherName {
+		return []field{password}, err
 	}
 	username, err := v.input(field{Name: "username", Type: "text", Value: v.Username, Autocomplete: "username"},
 		"form.username", "", v.Faults)
-	return []field{username}, err
+	return []field{username, password}, err
 }
 
 // Render writes the page.

@@ -70,8 +70,12 @@ func views(l auth.Language) map[string]view {
 		"dead_link_taken":      ui.DeadLink{Page: plain, Kind: ui.LinkVerify, Taken: true},
 		"confirm_sign_up":      ui.ConfirmSignUp{Page: linked, Address: "john@example.com", Username: "john_smith"},
 		"confirm_sign_up_fault": ui.ConfirmSignUp{
-			Page: linked, Address: "john@example.com", Username: "john_smith",
+			Page: linked, Address: "john@example.com", Username: "john_smith", AnotherName: true,
 			Faults: []ui.Fault{linked.Fault("username", latchkey.FieldTaken, 0, "")},
+		},
+		"confirm_sign_up_password": ui.ConfirmSignUp{
+			Page: linked, Address: "john@example.com", Username: "john_smith",
+			Faults: []ui.Fault{{Field: "password", Text: linked.Fault("chosen_password", latchkey.FieldInvalid, 0, "").Text}},
 		},
 		"signed_up":         ui.SignedUp{Page: dressed},
 		"dead_link_sign_up": ui.DeadLink{Page: plain, Kind: ui.LinkSignUp},

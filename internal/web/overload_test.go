@@ -1,0 +1,60 @@
+package web_test
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ideaegg/latchkey"
+	"github.com/ideaegg/latchkey/internal/apitest"
+	"github.com/ideaegg/latchkey/internal/auth"
+	"github.com/ideaegg/latchkey/internal/dbtest"
+	"github.com/ideaegg/latchkey/internal/passhash"
+	"github.com/ideaegg/latchkey/internal/sqlstore"
+)
+
+// crowd is a list of breached passwords that knows none. While it is told to, it returns to a hasher that has no room.
+type crowd struct {
+	hasher *passhash.Hasher
+	others sync.WaitGroup
+	rushes bool
+}
+
+func (c *crowd) IsBreached(ctx context.Context, _ string) (bool, error) {
+	if c.rushes {
+		for i := range 4 { // more than can run and wait
+			c.others.Go(func() { _, _ = c.hasher.Hash(context.WithoutCancel(ctx), strconv.Itoa(i), "their password") })
+		}
+		for c.hasher.Stats().Waiting == 0 {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	return false, nil
+}
+
+// TestOverloadBehindARightCodeCostsNoAttempt: the mail would be worth nothing after five busy moments.
+func TestOverloadBehindARightCodeCostsNoAttempt(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, db sqlstore.Config) {
+		list := new(crowd)
+		s := apitest.Start(t, db, apitest.Options{Faulty: true, Breaches: list, Hash: passhash.Config{
+			Workers: 1, QueueLength: 1, Params: passhash.Params{MemoryKiB: 4096, Passes: 16, Lanes: 1},
+		}})
+		list.hasher = s.Hasher
+		signUp(t, s, "hurried")
+		s.Mail("hurried@example.com")
+		m := askReset(t, s, "hurried@example.com")
+		for range auth.MaxCodeAttempts - 1 {
+			wantInvalid(t, resetBy(t, s, object{"email": "hurried@example.com", "code": "00000000"}), "code invalid")
+		}
+		proof := object{"email": "hurried@example.com", "code": m.Code}
+		list.rushes = true
+		wantProblem(t, resetBy(t, s, proof), http.StatusServiceUnavailable, latchkey.CodeOverloaded)
+		list.others.Wait()
+		list.rushes = false
+		want(t, resetBy(t, s, proof), http.StatusNoContent)
+	})
+}
