@@ -63,7 +63,7 @@ func (s *Server) putPassword(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.json(http.StatusOK, wireSignedIn(signedIn))
+	return c.signedIn(signedIn)
 }
 
 func (s *Server) putEmail(c *call) error {

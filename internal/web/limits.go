@@ -91,7 +91,7 @@ func wasWrongGuess(err error) bool {
 		return true
 	}
 	return blames(err, func(f auth.FieldError) bool {
-		return f.Code == auth.Invalid && (f.Field == auth.FieldToken || f.Field == auth.FieldOneTimeCode)
+		return f.Code == auth.Invalid && (f.Field == auth.FieldToken || f.Field == auth.FieldOneTimeCode || f.Field == auth.FieldPassword)
 	})
 }
 
