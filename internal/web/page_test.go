@@ -464,7 +464,7 @@ func TestEveryPageIsInTheTableOfRoutes(t *testing.T) {
 
 // FuzzForm sends anything as a form: the answer is always a page, and never a failure.
 func FuzzForm(f *testing.F) {
-	d := openDesk(f, func(c *web.Config) { c.Logger = slog.New(slog.DiscardHandler) })
+	d := openDesk(f, func(c *web.Config) { c.Logger, c.LimitsOff = slog.New(slog.DiscardHandler), true })
 	f.Fuzz(func(t *testing.T, body string) {
 		got := d.in(t).do(http.MethodPost, "/account/verify_email", strings.NewReader(body), formType)
 		switch got.status {
