@@ -43,12 +43,9 @@ type NewPassword struct {
 // password sets the first one within 10 minutes of signing in through WeChat (ErrForbidden later); guests sign up
 // instead (ErrGuest). It returns a *ValidationError, on the current password if that is missing or wrong.
 func (s *Service) ChangePassword(ctx context.Context, c Current, in NewPassword, origin Origin) (SignedIn, error) {
-	_, current, err := s.cfg.Store.FindUser(ctx, c.User.ID)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return SignedIn{}, ErrUnauthorized
-	case err != nil:
-		return SignedIn{}, fmt.Errorf("find user: %w", err)
+	current, err := s.currentHash(ctx, c)
+	if err != nil {
+		return SignedIn{}, err
 	}
 	var f faults
 	if in.Current == "" && current != "" {
@@ -69,7 +66,9 @@ func (s *Service) ChangePassword(ctx context.Context, c Current, in NewPassword,
 		var err error
 		switch {
 		case in.Current != "":
-			verified, err = s.verifyCurrentPassword(ctx, c, in.Current, origin)
+			if verified, err = s.currentHash(ctx, c); err == nil {
+				err = s.verifyCurrentPassword(ctx, c, verified, in.Current, origin)
+			}
 		case c.User.Guest:
 			err = ErrGuest
 		default:
@@ -146,12 +145,10 @@ func (s *Service) DeleteUser(ctx context.Context, c Current, currentPassword str
 // password, or for users without one by a sign-in within the last 10 minutes (ErrForbidden later). It returns the hash
 // that the password belongs to, "" without one, or a *ValidationError if the password is missing or wrong.
 func (s *Service) provePresence(ctx context.Context, c Current, currentPassword string, origin Origin) (PasswordHash, error) {
-	_, hash, err := s.cfg.Store.FindUser(ctx, c.User.ID)
+	hash, err := s.currentHash(ctx, c)
 	switch {
-	case errors.Is(err, ErrNotFound):
-		return "", ErrUnauthorized
 	case err != nil:
-		return "", fmt.Errorf("find user: %w", err)
+		return "", err
 	case hash == "" && s.cfg.Now().Sub(c.Session.CreatedAt) > freshSignIn:
 		return "", ErrForbidden
 	case hash == "":
@@ -159,12 +156,14 @@ func (s *Service) provePresence(ctx context.Context, c Current, currentPassword 
 	case currentPassword == "":
 		return "", invalid(FieldCurrentPassword, Required)
 	}
-	return s.verifyCurrentPassword(ctx, c, currentPassword, origin)
+	if err := s.verifyCurrentPassword(ctx, c, hash, currentPassword, origin); err != nil {
+		return "", err
+	}
+	return hash, nil
 }
 
-// verifyCurrentPassword returns the hash that the password belongs to, a *ValidationError after the same work when it is
-// wrong or the user has none, or a *RateLimitError after too many of these.
-func (s *Service) verifyCurrentPassword(ctx context.Context, c Current, password string, origin Origin) (PasswordHash, error) {
+// currentHash returns the password hash of the signed-in user, "" without one, or ErrUnauthorized if the user is gone.
+func (s *Service) currentHash(ctx context.Context, c Current) (PasswordHash, error) {
 	_, hash, err := s.cfg.Store.FindUser(ctx, c.User.ID)
 	switch {
 	case errors.Is(err, ErrNotFound):
@@ -172,19 +171,22 @@ func (s *Service) verifyCurrentPassword(ctx context.Context, c Current, password
 	case err != nil:
 		return "", fmt.Errorf("find user: %w", err)
 	}
+	return hash, nil
+}
+
+// verifyCurrentPassword returns nil if the hash is that of the password, a *ValidationError after the same work when it is
+// not or the user has none, or a *RateLimitError after too many of these.
+func (s *Service) verifyCurrentPassword(ctx context.Context, c Current, hash PasswordHash, password string, origin Origin) error {
 	lane := presenceLane(c.User.ID)
 	if err := s.admit(ctx, lane); err != nil {
-		return "", err
+		return err
 	}
 	verdict, err := s.verifyPassword(ctx, hash, password, origin)
 	if err != nil {
-		return "", err
+		return err
 	}
 	if !verdict.Match {
-		return "", s.refuse(ctx, lane, refused(AuditLockedOut, ReasonWrongPassword, c.User.ID, ProofPassword, origin), invalid(FieldCurrentPassword, Invalid))
+		return s.refuse(ctx, lane, refused(AuditLockedOut, ReasonWrongPassword, c.User.ID, ProofPassword, origin), invalid(FieldCurrentPassword, Invalid))
 	}
-	if err := s.accept(ctx, lane); err != nil {
-		return "", err
-	}
-	return hash, nil
+	return s.accept(ctx, lane)
 }

@@ -75,18 +75,16 @@ func userLane(id UserID) Lane {
 	return Lane{newLaneKey("user", idText(id)), GuessRule{Policy: "sign-in", Free: 10, DisableAt: 100}}
 }
 
-// unknownLane is the lane of a login that nobody has. It has the rule of userLane, so that waits tell nothing. Whatever
-// ParseLogin reads as one login has one lane; what it cannot read is nobody's for ever.
-func unknownLane(login, placeholderDomain string) Lane {
-	lane := userLane(0)
-	l, err := ParseLogin(login, placeholderDomain)
-	if err != nil {
-		l = Login{}
-		login = strings.ToLower(norm.NFKC.String(login))
-	} else {
-		login = ""
+// unknownLane is the lane of a login that nobody has, and of generated addresses whether or not somebody has one. It has the
+// rule of userLane, so that waits tell nothing. What ParseLogin reads as one login has one lane; what it cannot read comes
+// as the zero Login, is nobody's for ever, and is told apart by what was typed.
+func unknownLane(l Login, typed string) Lane {
+	unread := ""
+	if l == (Login{}) {
+		unread = strings.ToLower(norm.NFKC.String(typed))
 	}
-	lane.Key = newLaneKey("login", l.Username, l.EmailKey, l.GeneratedFor, login)
+	lane := userLane(0)
+	lane.Key = newLaneKey("login", l.Username, l.EmailKey, l.GeneratedFor, unread)
 	return lane
 }
 

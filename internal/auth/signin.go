@@ -49,10 +49,15 @@ func twice(f func() error) error {
 // signInWithPassword is SignIn, but returns ErrChanged, with the user, if the stored hash was replaced while the password was
 // compared with it.
 func (s *Service) signInWithPassword(ctx context.Context, login, password string, origin Origin) (SignedIn, error) {
-	lane := unknownLane(login, s.cfg.PlaceholderDomain)
-	user, hash, err := s.findLogin(ctx, login)
+	var user User
+	var hash PasswordHash
+	named, err := ParseLogin(login, s.cfg.PlaceholderDomain)
+	lane := unknownLane(named, login)
+	if err == nil {
+		user, hash, err = s.cfg.Store.FindLogin(ctx, named)
+	}
 	switch {
-	case err == nil && !isGenerated(login, s.cfg.PlaceholderDomain):
+	case err == nil && named.GeneratedFor == "": // a wait that the two names shared would tell that there is a user
 		lane = userLane(user.ID)
 	case err != nil && !errors.Is(err, ErrNotFound):
 		return SignedIn{}, fmt.Errorf("find login: %w", err)
@@ -117,22 +122,6 @@ func (s *Service) signInAs(ctx context.Context, in SignIn, guest bool, proof Aud
 		s.cfg.Mailer.Wake()
 	}
 	return signedIn, nil
-}
-
-// findLogin finds the user that a login names. What cannot be a name or an address names nobody: ErrNotFound.
-func (s *Service) findLogin(ctx context.Context, login string) (User, PasswordHash, error) {
-	l, err := ParseLogin(login, s.cfg.PlaceholderDomain)
-	if err != nil {
-		return User{}, "", err
-	}
-	return s.cfg.Store.FindLogin(ctx, l)
-}
-
-// isGenerated says whether the login is a generated address. Its guesses are counted apart from those of the username in
-// it, whether or not there is a user: otherwise a wait that is shared would tell that there is one.
-func isGenerated(login, placeholderDomain string) bool {
-	l, err := ParseLogin(login, placeholderDomain)
-	return err == nil && l.GeneratedFor != ""
 }
 
 // ParseLogin reads what a person types to sign in: with "@" an e-mail address and nothing else, any other a username.
