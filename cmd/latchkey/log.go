@@ -26,7 +26,8 @@ const (
 // logger is the program's log, and where its lines wait.
 type logger struct {
 	*slog.Logger
-	lines *lineBuffer
+	lines    *lineBuffer
+	requests io.Writer // lines, if those of requests are wanted and JSON; nil: they are the Logger's
 }
 
 // newLogger returns a log that is written to w some milliseconds later, warnings and errors at once. The caller closes
@@ -47,7 +48,11 @@ func newLogger(cfg config.Settings, w io.Writer) logger {
 	lines := newLineBuffer(w, func(dropped int) {
 		direct.Warn("the log was not read in time: lines are missing", "lines", dropped)
 	})
-	return logger{slog.New(promptHandler{handler(lines), lines}), lines}
+	l := logger{Logger: slog.New(promptHandler{handler(lines), lines}), lines: lines}
+	if !asText && cfg.LogLevel <= slog.LevelInfo {
+		l.requests = lines
+	}
+	return l
 }
 
 // promptHandler has warnings and errors written before it returns, unless that takes too long: the program may be about
@@ -111,7 +116,6 @@ func newLineBuffer(w io.Writer, lost func(lines int)) *lineBuffer {
 // Write takes one line. It returns at once unless the buffer is full, and never an error.
 func (b *lineBuffer) Write(line []byte) (int, error) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	if len(b.waiting)+len(line) > logRoom && !b.over {
 		b.await(func() bool { return len(b.waiting)+len(line) <= logRoom || b.over })
 	}
@@ -127,6 +131,7 @@ func (b *lineBuffer) Write(line []byte) (int, error) {
 		b.waiting = append(b.waiting, line...)
 		b.count++
 	}
+	b.mu.Unlock() // not deferred: every request comes through here
 	return len(line), nil
 }
 

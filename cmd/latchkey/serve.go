@@ -121,7 +121,7 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 
 	registry := newRegistry(hasher, service)
 	handler, err := web.New(web.Config{
-		Service: service, Now: time.Now, Logger: logger,
+		Service: service, Now: time.Now, Logger: logger, RequestLog: log.requests,
 		PublicURL:      cfg.PublicURL,
 		BasePath:       cfg.BasePath,
 		TrustedProxies: cfg.TrustedProxies,
@@ -163,7 +163,7 @@ func serve(ctx context.Context, cfg config.Settings, stdout, stderr io.Writer) (
 		return fmt.Errorf("print start line: %w", err)
 	}
 	defer tuneMemory()()
-	return serveHTTP(ctx, newHTTPServer(handler, logger), listener)
+	return serveHTTP(ctx, newHTTPServer(handler, logger), lazyListener{listener})
 }
 
 // serveHTTP serves until ctx ends and then lets what is under way finish.

@@ -25,11 +25,11 @@ func (c *SessionCache) ShardOf(id SessionID) int {
 
 // Find returns what the cache answers for a session at now.
 func (c *SessionCache) Find(id SessionID, now time.Time) (Current, bool) {
-	e, ok := c.find(id, now)
-	if !ok {
+	current, _ := c.find(id, now)
+	if current == nil {
 		return Current{}, false
 	}
-	return *e.current.Load(), true
+	return *current, true
 }
 
 // BeginLoad and EndLoad stand around a look into the database.
@@ -51,34 +51,40 @@ func (c *SessionCache) Size() (sessions, users int) {
 	return sessions, len(c.users)
 }
 
-// CheckBooks returns an error if the cache keeps a user for whom it has no session, a session whose user it has
-// forgotten, or more than it may. Nothing else may be under way.
+// CheckBooks returns an error if the cache would answer a session that Invalidate does not reach, keeps a user without
+// one, or has more than it may. Nothing else may be under way.
 func (c *SessionCache) CheckBooks() error {
-	cached := make(map[*cachedUser]int)
+	reached := make(map[*cachedSession]bool)
+	for user, sessions := range c.users {
+		if len(sessions) == 0 {
+			return fmt.Errorf("user %d is kept without a session", user)
+		}
+		for _, e := range sessions {
+			switch current := e.current.Load(); {
+			case current == nil:
+				return fmt.Errorf("user %d is kept with a session that is worthless", user)
+			case e.user != user || current.User.ID != user || current.Session.UserID != user:
+				return fmt.Errorf("session %d of user %d is kept for user %d", current.Session.ID, current.Session.UserID, user)
+			case c.shard(current.Session.ID).sessions[current.Session.ID] != e:
+				return fmt.Errorf("session %d is kept for user %d alone", current.Session.ID, user)
+			}
+			reached[e] = true
+		}
+	}
 	for i := range c.shards {
 		s := &c.shards[i]
 		if n := len(s.sessions); n > cacheCapacity/cacheShards {
 			return fmt.Errorf("shard %d has %d sessions, more than %d", i, n, cacheCapacity/cacheShards)
 		}
 		for id, e := range s.sessions {
-			session, user := e.current.Load().Session, e.current.Load().User.ID
-			if session.ID != id || session.UserID != user {
-				return fmt.Errorf("session %d of user %d stands under %d", session.ID, session.UserID, id)
+			current := e.current.Load()
+			switch {
+			case current == nil:
+			case current.Session.ID != id:
+				return fmt.Errorf("session %d stands under %d", current.Session.ID, id)
+			case !reached[e]:
+				return fmt.Errorf("session %d would be answered although its user %d is not known to Invalidate", id, e.user)
 			}
-			cached[e.owner]++
-			if u := c.users[user]; u != e.owner && !e.owner.changed.Load() {
-				return fmt.Errorf("session %d would be answered although its user %d is not known to Invalidate", id, user)
-			}
-		}
-	}
-	for id, u := range c.users {
-		switch {
-		case u.changed.Load():
-			return fmt.Errorf("user %d is kept although changed: nothing that is loaded for them is ever used", id)
-		case cached[u] == 0:
-			return fmt.Errorf("user %d is kept without a session", id)
-		case cached[u] != u.cached:
-			return fmt.Errorf("user %d has %d sessions, but %d are counted", id, cached[u], u.cached)
 		}
 	}
 	return nil

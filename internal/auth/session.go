@@ -50,19 +50,17 @@ func (s *Service) Authenticate(ctx context.Context, token SessionToken) (*Curren
 		return nil, err
 	}
 	now := s.cfg.Now() // not in UTC yet: that would take the monotonic clock away
-	e, ok := s.cfg.Cache.find(id, now)
+	current, kept := s.cfg.Cache.find(id, now)
 	now = now.UTC()
-	if ok {
-		if current := e.current.Load(); now.Before(current.Session.ExpiresAt) {
-			if !token.Hash().Equal(current.Session.TokenHash) {
-				return nil, ErrUnauthorized
-			}
-			if used, due := s.use(current, now); due {
-				e.current.Store(used)
-				return used, nil
-			}
-			return current, nil
+	if current != nil && now.Before(current.Session.ExpiresAt) {
+		if !token.Hash().Equal(current.Session.TokenHash) {
+			return nil, ErrUnauthorized
 		}
+		if used, due := s.use(current, now); due {
+			kept.replace(current, used)
+			return used, nil
+		}
+		return current, nil
 	}
 
 	began := s.cfg.Cache.beginLoad()
@@ -76,7 +74,7 @@ func (s *Service) Authenticate(ctx context.Context, token SessionToken) (*Curren
 	if !token.Hash().Equal(session.TokenHash) || !now.Before(session.ExpiresAt) || user.Status != StatusActive {
 		return nil, ErrUnauthorized
 	}
-	current := &Current{Session: session, User: user, prepared: new(atomic.Value)}
+	current = &Current{Session: session, User: user, prepared: new(atomic.Value)}
 	if used, due := s.use(current, now); due {
 		current = used
 	}

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,31 +33,30 @@ type SessionCache struct {
 	shards    [cacheShards]cacheShard
 
 	mu      sync.Mutex
-	users   map[UserID]*cachedUser
-	changes int64                 // how many there were
-	recent  [recentChanges]UserID // change n stands at n % recentChanges
+	users   map[UserID][]*cachedSession // that may be answered; none is empty
+	changes int64                       // how many there were
+	recent  [recentChanges]UserID       // change n stands at n % recentChanges
 }
 
 type cacheShard struct {
 	mu       sync.Mutex
 	sessions map[SessionID]*cachedSession
+	_        [64 - 16]byte // to a cache line of its own: cores that look into two shards do not disturb each other
 }
 
-// cachedUser is what the cached sessions of one user share.
-type cachedUser struct {
-	changed atomic.Bool // once true the sessions that point here are worthless
-	cached  int         // sessions that point here; guarded by SessionCache.mu
-}
-
-// cachedSession is a session and its user as they were read. Only its use moves on: then there is another Current.
+// cachedSession is a session and its user as they were read, nil once anything about the user has changed: then it never
+// comes back. Only the session's use moves on, by another Current.
 type cachedSession struct {
-	owner   *cachedUser
+	user    UserID
 	current atomic.Pointer[Current]
 }
 
+// replace puts what the session is from now on in the place of what it was, unless that is worthless by now.
+func (e *cachedSession) replace(was, is *Current) { e.current.CompareAndSwap(was, is) }
+
 // NewSessionCache returns an empty cache, which answers nothing before the first Confirm.
 func NewSessionCache() *SessionCache {
-	c := &SessionCache{users: make(map[UserID]*cachedUser)}
+	c := &SessionCache{users: make(map[UserID][]*cachedSession)}
 	for i := range c.shards {
 		c.shards[i].sessions = make(map[SessionID]*cachedSession)
 	}
@@ -72,10 +72,10 @@ func (c *SessionCache) Invalidate(user UserID) {
 	defer c.mu.Unlock()
 	c.recent[c.changes%recentChanges] = user
 	c.changes++
-	if u, ok := c.users[user]; ok {
-		u.changed.Store(true)
-		delete(c.users, user)
+	for _, e := range c.users[user] {
+		e.current.Store(nil)
 	}
+	delete(c.users, user)
 }
 
 // Clear drops everything, for when changes may have been missed.
@@ -83,13 +83,15 @@ func (c *SessionCache) Clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()            // to the end: a load that ends between the two parts would lose its session and leave its user
 	c.changes += recentChanges + 1 // overtakes every load under way
+	for _, sessions := range c.users {
+		for _, e := range sessions {
+			e.current.Store(nil)
+		}
+	}
 	clear(c.users)
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
-		for _, e := range s.sessions {
-			e.owner.changed.Store(true)
-		}
 		clear(s.sessions)
 		s.mu.Unlock()
 	}
@@ -102,19 +104,19 @@ func isFresh(at, now time.Time) bool {
 	return monotonic.Abs() <= cacheFreshness && wall.Abs() <= cacheFreshness
 }
 
-// find returns the session if it is known and may be answered from memory at now.
-func (c *SessionCache) find(id SessionID, now time.Time) (*cachedSession, bool) {
+// find returns the session if it is known and may be answered from memory at now, and where it is kept; otherwise nil.
+func (c *SessionCache) find(id SessionID, now time.Time) (*Current, *cachedSession) {
 	if at := c.confirmed.Load(); at == nil || !isFresh(*at, now) {
-		return nil, false
+		return nil, nil
 	}
 	s := c.shard(id)
 	s.mu.Lock()
-	e, ok := s.sessions[id]
+	e := s.sessions[id]
 	s.mu.Unlock()
-	if !ok || e.owner.changed.Load() {
-		return nil, false
+	if e == nil {
+		return nil, nil
 	}
-	return e, true
+	return e.current.Load(), e
 }
 
 // beginLoad notes where the changes stand. It is called before the database is read.
@@ -127,7 +129,7 @@ func (c *SessionCache) beginLoad() (began int64) {
 // endLoad keeps what was read, unless its user changed since the load began.
 func (c *SessionCache) endLoad(began int64, current *Current) {
 	session, user := current.Session.ID, current.User.ID
-	e := new(cachedSession)
+	e := &cachedSession{user: user}
 	e.current.Store(current)
 
 	c.mu.Lock()
@@ -140,13 +142,6 @@ func (c *SessionCache) endLoad(began int64, current *Current) {
 			return
 		}
 	}
-	u, ok := c.users[user]
-	if !ok {
-		u = new(cachedUser)
-		c.users[user] = u
-	}
-	e.owner = u
-	u.cached++
 
 	s := c.shard(session)
 	s.mu.Lock()
@@ -161,14 +156,17 @@ func (c *SessionCache) endLoad(began int64, current *Current) {
 		}
 	}
 	s.sessions[session] = e
+	c.users[user] = append(c.users[user], e)
 }
 
-// release forgets a user whose last cached session goes. c.mu is held.
+// release forgets that the session may be answered. c.mu is held.
 func (c *SessionCache) release(e *cachedSession) {
-	e.owner.cached--
-	if e.owner.cached == 0 && !e.owner.changed.Load() {
-		delete(c.users, e.current.Load().User.ID)
+	kept := slices.DeleteFunc(c.users[e.user], func(other *cachedSession) bool { return other == e })
+	if len(kept) == 0 {
+		delete(c.users, e.user)
+		return
 	}
+	c.users[e.user] = kept
 }
 
 func (c *SessionCache) shard(id SessionID) *cacheShard {

@@ -13,9 +13,7 @@ func (s *Server) getUser(c *call) error {
 	if p.err != nil {
 		return p.err
 	}
-	h := c.w.Header()
-	h["Content-Type"] = jsonType
-	h["Content-Length"] = p.values[preparedLength:][:1]
+	c.w.Header()["Content-Type"] = jsonType
 	c.w.WriteHeader(http.StatusOK)
 	_, _ = c.w.Write(p.body) // the client is gone: there is nobody to tell
 	return nil

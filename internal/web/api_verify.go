@@ -29,13 +29,12 @@ func (s *Server) verify(c *call) error {
 type prepared struct {
 	body   []byte // of GET /user
 	err    error  // of making it
-	values [4]string
+	values [3]string
 }
 
 // The values of headers.
 const (
-	preparedLength = iota // of body
-	preparedID
+	preparedID = iota
 	preparedUsername
 	preparedGuest
 )
@@ -51,7 +50,6 @@ func prepareAnswers(u auth.User) any {
 		err = fmt.Errorf("encode user: %w", err)
 	}
 	return &prepared{body: body, err: err, values: [...]string{
-		preparedLength:   strconv.Itoa(len(body)),
 		preparedID:       strconv.FormatInt(int64(u.ID), 10),
 		preparedUsername: u.Username,
 		preparedGuest:    strconv.FormatBool(u.Guest),

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -26,6 +27,7 @@ type Config struct {
 	Service        *auth.Service
 	Now            func() time.Time
 	Logger         *slog.Logger // nil: slog.Default
+	RequestLog     io.Writer    // takes the line of each request in one Write, as slog.JSONHandler has them; nil: the Logger does
 	PublicURL      string       // base of the document's links, without trailing slash
 	BasePath       string       // prefix of every API path
 	TrustedProxies []netip.Prefix
@@ -83,7 +85,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	s := &Server{cfg: cfg, observer: newObserver(cfg.Logger, cfg.Registry), crossOrigin: crossOrigin}
+	s := &Server{cfg: cfg, observer: newObserver(cfg.Logger, cfg.RequestLog, cfg.Registry), crossOrigin: crossOrigin}
 	s.pageRoot = strings.TrimSuffix(public.EscapedPath(), "/") + pageFolder
 	s.site = ui.Site{
 		AppName: cmp.Or(cfg.AppName, "Latchkey"), AppURL: template.URL(cfg.AppURL),
