@@ -204,58 +204,82 @@ func (b *bench) besideHashes(ctx context.Context, plan func() load.Plan, row rep
 	return []report.Row{row}, nil
 }
 
-// measureStorm is what those notice who only show a token while others sign in.
+// measureStorm is what those notice who only show a token while others sign in. Beside it stands what the machine allows:
+// the same tokens shown to a server that does nothing, while argon2id takes what is left of the cores.
 func measureStorm(ctx context.Context, b *bench) ([]report.Row, error) {
 	return b.withService(ctx, func(s *service) ([]report.Row, error) {
-		lasts := 2 * b.options.duration // so that there are some that 99 % are faster than
 		checks := b.check(s.address, "/user", b.tokens(preparedUsers))
-		checks.Rate, checks.WarmUp, checks.Duration = checkRate, b.options.duration/4, lasts
+		// Twice as long as usual, so that there are some that 99 % are faster than.
+		checks.Rate, checks.WarmUp, checks.Duration = checkRate, b.options.duration/4, 2*b.options.duration
 		storm := b.signIn(s.address, b.logins(preparedUsers))
-		storm.Connections, storm.WarmUp, storm.Duration = stormers, checks.WarmUp, lasts
-
-		quiet := func(ctx context.Context) (map[string]float64, error) {
-			r, err := b.load(ctx, checks)
-			return map[string]float64{
-				"quiet p99": millis(r.Good.P99), "quiet p99.9": millis(r.Good.P999), "quiet p50": millis(r.Good.P50), "quiet max": millis(r.Good.Max),
-				"generator late p99": millis(r.Late.P99),
-			}, err
-		}
-		stormy := func(ctx context.Context) (map[string]float64, error) {
-			signing := make(chan error, 1)
-			var signed load.Result
-			go func() {
-				r, err := runChild[load.Result](ctx, "child-load", storm)
-				signed = r
-				signing <- err
-			}()
-			r, err := b.load(ctx, checks)
-			err = errors.Join(err, <-signing)
-			if fault := signed.Fault(); fault != "" {
-				b.report.Faults = append(b.report.Faults, b.name+", POST /sign_in: "+fault)
-			}
-			return map[string]float64{
-				"storm p99": millis(r.Good.P99), "storm p99.9": millis(r.Good.P999), "storm p50": millis(r.Good.P50), "storm max": millis(r.Good.Max),
-				"sign-ins": signed.Good.Rate, "generator late in storm p99": millis(r.Late.P99),
-			}, err
-		}
-		f, err := b.rounds(ctx, quiet, stormy, b.hashes)
+		storm.Connections, storm.WarmUp, storm.Duration = stormers, checks.WarmUp, checks.Duration
+		a, err := capture(ctx, checks.Method, s.url(checks.Path), withToken(b.population.Token(0)))
 		if err != nil {
 			return nil, err
 		}
-		return []report.Row{
-			{
-				Name: "storm_p99", What: "GET /user p99 at 2,000/s while 64 connections sign in | when quiet", Unit: "ms",
-				Ours: report.Of(f["storm p99"]...), Limit: report.Of(f["quiet p99"]...), Ratio: report.RatioOf(f["storm p99"], f["quiet p99"]),
-				Goal: &report.Goal{AtMost: 1.5},
-				Details: medians(f, "quiet p50", "quiet p99.9", "quiet max", "storm p50", "storm p99.9", "storm max",
-					"generator late p99", "generator late in storm p99"),
-			},
-			{
-				Name: "storm_sign_ins", What: "  sign-ins meanwhile | argon2id in a loop", Unit: "/s",
-				Ours: report.Of(f["sign-ins"]...), Limit: report.Of(f["hashes"]...), Ratio: report.RatioOf(f["sign-ins"], f["hashes"]),
-				Goal: &report.Goal{AtLeast: .8},
-			},
-		}, nil
+		bare, err := startBareServer(ctx, map[string]answer{checks.Path: a})
+		if err != nil {
+			return nil, err
+		}
+		defer bare.stop()
+		bareChecks := checks
+		bareChecks.Address = bare.address
+
+		// beside runs the checks while others do something, and names what came of both.
+		beside := func(name string, checks load.Plan, others func() (float64, error)) turn {
+			return func(ctx context.Context) (map[string]float64, error) {
+				var rate float64
+				done := make(chan error, 1)
+				go func() {
+					var err error
+					rate, err = others()
+					done <- err
+				}()
+				r, err := b.load(ctx, checks)
+				err = errors.Join(err, <-done)
+				return map[string]float64{
+					name + " p99": millis(r.Good.P99), name + " p99.9": millis(r.Good.P999), name + " p50": millis(r.Good.P50),
+					name + " max": millis(r.Good.Max), name + " generator late p99": millis(r.Late.P99), name + " rate": rate,
+				}, err
+			}
+		}
+		nobody := func() (float64, error) { return 0, nil }
+		signIns := func() (float64, error) {
+			r, err := runChild[load.Result](ctx, "child-load", storm)
+			if fault := r.Fault(); fault != "" {
+				b.report.Faults = append(b.report.Faults, b.name+", POST /sign_in: "+fault)
+			}
+			return r.Good.Rate, err
+		}
+		idleHashes := func() (float64, error) {
+			return runChild[float64](ctx, "child-argon2", hashWork{Duration: checks.WarmUp + checks.Duration, Idle: true})
+		}
+		f, err := b.rounds(ctx,
+			beside("quiet", checks, nobody), beside("storm", checks, signIns), b.hashes,
+			beside("bare quiet", bareChecks, nobody), beside("bare storm", bareChecks, idleHashes))
+		if err != nil {
+			return nil, err
+		}
+		details := func(name string) []string {
+			return []string{name + " p50", name + " p99.9", name + " max", name + " generator late p99"}
+		}
+		against := func(name, what, unit, ours, limit string, goal *report.Goal) report.Row {
+			return report.Row{
+				Name: name, What: what, Unit: unit, Goal: goal,
+				Ours: report.Of(f[ours]...), Limit: report.Of(f[limit]...), Ratio: report.RatioOf(f[ours], f[limit]),
+			}
+		}
+		rows := []report.Row{
+			against("storm_p99", "GET /user p99 at 2,000/s while 64 connections sign in | when quiet", "ms",
+				"storm p99", "quiet p99", &report.Goal{AtMost: 1.5}),
+			against("storm_sign_ins", "  sign-ins meanwhile | argon2id in a loop", "/s", "storm rate", "hashes", &report.Goal{AtLeast: .8}),
+			against("storm_bare_p99", "  a bare net/http handler's p99 beside argon2id of idle priority | when quiet", "ms",
+				"bare storm p99", "bare quiet p99", nil),
+			against("storm_bare_hashes", "  hashes beside that handler | argon2id in a loop", "/s", "bare storm rate", "hashes", nil),
+		}
+		rows[0].Details = medians(f, append(details("quiet"), details("storm")...)...)
+		rows[2].Details = medians(f, append(details("bare quiet"), details("bare storm")...)...)
+		return rows, nil
 	})
 }
 
