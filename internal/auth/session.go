@@ -45,7 +45,7 @@ func (c *Current) Prepared(prepare func(User) any) any {
 // ErrUnauthorized for a token that is malformed, unknown, expired or revoked, or whose user is not active, and
 // ErrUnavailable.
 func (s *Service) Authenticate(ctx context.Context, token SessionToken) (*Current, error) {
-	id, err := token.SessionID()
+	id, err := token.claimedID()
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +63,9 @@ func (s *Service) Authenticate(ctx context.Context, token SessionToken) (*Curren
 		return current, nil
 	}
 
+	if _, err := token.SessionID(); err != nil { // before the database is asked
+		return nil, err
+	}
 	began := s.cfg.Cache.beginLoad()
 	session, user, err := s.cfg.Store.FindSession(ctx, id)
 	switch {

@@ -57,11 +57,12 @@ func (t SessionToken) Hash() TokenHash {
 // SessionID returns the id inside the token. It returns ErrUnauthorized if the length, the alphabet or the checksum is
 // wrong, or the id out of range; that costs no allocation and touches nothing else.
 func (t SessionToken) SessionID() (SessionID, error) {
-	if len(t) != TokenLen || t[:len(tokenPrefix)] != tokenPrefix {
-		return 0, ErrUnauthorized
+	id, err := t.claimedID()
+	if err != nil {
+		return 0, err
 	}
-	const idEnd, checkBegin = len(tokenPrefix) + tokenIDLen, TokenLen - tokenCheckLen
-	var id, want uint64
+	const checkBegin = TokenLen - tokenCheckLen
+	var want uint64
 	crc := ^uint32(0) // CRC-32 by hand: hash/crc32 would want the string copied to a slice
 	for i := range TokenLen {
 		c := t[i]
@@ -72,19 +73,34 @@ func (t SessionToken) SessionID() (SessionID, error) {
 			continue
 		}
 		digit := base62Digits[c]
-		switch {
-		case digit == notBase62:
+		if digit == notBase62 {
 			return 0, ErrUnauthorized
-		case i >= checkBegin:
+		}
+		if i >= checkBegin {
 			want = want*62 + uint64(digit)
-		case i < idEnd:
-			if id > (1<<64-62)/62 { // 11 digits can pass 2^64
-				return 0, ErrUnauthorized
-			}
-			id = id*62 + uint64(digit)
 		}
 	}
-	if id == 0 || id > maxSessionID || want != uint64(^crc) {
+	if want != uint64(^crc) {
+		return 0, ErrUnauthorized
+	}
+	return id, nil
+}
+
+// claimedID is SessionID without a look at what stands behind the id. It is for looking a session up whose hash is compared
+// then: that of a token with a wrong checksum is another one.
+func (t SessionToken) claimedID() (SessionID, error) {
+	if len(t) != TokenLen || t[:len(tokenPrefix)] != tokenPrefix {
+		return 0, ErrUnauthorized
+	}
+	var id uint64
+	for i := range tokenIDLen {
+		digit := base62Digits[t[len(tokenPrefix)+i]]
+		if digit == notBase62 || id > (1<<64-62)/62 { // 11 digits can pass 2^64
+			return 0, ErrUnauthorized
+		}
+		id = id*62 + uint64(digit)
+	}
+	if id == 0 || id > maxSessionID {
 		return 0, ErrUnauthorized
 	}
 	return SessionID(id), nil
