@@ -31,15 +31,17 @@ func (s *Store) Follow(ctx context.Context) {
 	woken := make(chan struct{}, 1)
 	var helpers sync.WaitGroup
 	defer helpers.Wait()
-	helpers.Go(func() {
-		s.engine.listen(ctx, func() {
-			select {
-			case woken <- struct{}{}:
-			default:
-			}
+	helpers.Go(func() { s.notify(ctx) })
+	listen := sync.OnceFunc(func() {
+		helpers.Go(func() {
+			s.engine.listen(ctx, func() {
+				select {
+				case woken <- struct{}{}:
+				default:
+				}
+			})
 		})
 	})
-	helpers.Go(func() { s.notify(ctx) })
 	f := follower{store: s}
 	tick := time.NewTicker(followInterval)
 	defer tick.Stop()
@@ -53,6 +55,7 @@ func (s *Store) Follow(ctx context.Context) {
 			failing = err != nil
 			s.logFollowing(err)
 		}
+		listen() // not before the first look, which needs a connection sooner
 		select {
 		case <-ctx.Done():
 			return

@@ -61,24 +61,40 @@ func parsePostgres(url string) (*pgxpool.Config, error) {
 }
 
 // limitTransactions has the server end what a node cannot end itself, because it lost power or its network: a
-// transaction that goes on would keep its locks. pgbouncer refuses such parameters unless it is told to ignore them;
-// behind one the server's own settings count.
-func limitTransactions(ctx context.Context, cfg *pgx.ConnConfig) error {
-	limited := cfg.Copy()
+// transaction that goes on would keep its locks.
+func limitTransactions(cfg *pgx.ConnConfig) {
 	for _, name := range []string{"statement_timeout", "idle_in_transaction_session_timeout"} {
-		if _, set := limited.RuntimeParams[name]; !set {
-			limited.RuntimeParams[name] = postgresServerLimit
+		if _, set := cfg.RuntimeParams[name]; !set {
+			cfg.RuntimeParams[name] = postgresServerLimit
 		}
 	}
-	conn, err := pgx.ConnectConfig(ctx, limited)
+}
+
+// connectPool returns a pool that has made its first connection, and the configuration that it was made with: cfg with
+// limitTransactions. pgbouncer refuses such parameters unless it is told to ignore them; behind one the server's own
+// settings count, and cfg comes back as it was.
+func connectPool(ctx context.Context, cfg *pgxpool.Config) (*pgxpool.Pool, *pgxpool.Config, error) {
+	connect := func(cfg *pgxpool.Config) (*pgxpool.Pool, error) {
+		pool, err := pgxpool.NewWithConfig(ctx, cfg)
+		if err != nil {
+			return nil, err
+		}
+		conn, err := pool.Acquire(ctx)
+		if err != nil {
+			pool.Close()
+			return nil, err
+		}
+		conn.Release()
+		return pool, nil
+	}
+	limited := cfg.Copy()
+	limitTransactions(limited.ConnConfig)
+	pool, err := connect(limited)
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "08P01" { // protocol_violation: unsupported startup parameter
-		return nil
+		pool, err = connect(cfg)
+		return pool, cfg, err
 	}
-	if err != nil {
-		return fmt.Errorf("connect: %w", err)
-	}
-	cfg.RuntimeParams = limited.RuntimeParams
-	return conn.Close(ctx)
+	return pool, limited, err
 }
 
 // limitFarewells has the pool replace a connection whose server says nothing any more within postgresFarewell. pgx would
@@ -124,32 +140,31 @@ func openPostgres(ctx context.Context, url, listenURL string) (*postgresEngine, 
 		cfg.MaxConns = postgresConns
 	}
 	limitFarewells(cfg)
-	if err := limitTransactions(ctx, cfg.ConnConfig); err != nil {
-		return nil, fmt.Errorf("postgres: %w", err)
+	// The names tell an operator in pg_stat_activity which connection is which: "latchkey poll", or of which node if the
+	// URL says application_name.
+	name := cmp.Or(cfg.ConnConfig.RuntimeParams["application_name"], "latchkey")
+	cfg.ConnConfig.RuntimeParams["application_name"] = name
+	pool, cfg, err := connectPool(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("postgres: connect: %w", err)
 	}
 
 	listen := cfg.ConnConfig.Copy()
 	if listenURL != "" {
 		other, err := parsePostgres(listenURL)
 		if err != nil {
+			pool.Close()
 			return nil, fmt.Errorf("for LISTEN: %w", err)
 		}
 		listen = other.ConnConfig
 	}
+	listen.RuntimeParams["application_name"] = cmp.Or(listen.RuntimeParams["application_name"], name) + " listen"
 	polls := cfg.Copy()
 	polls.MinConns, polls.MaxConns = 0, 1
-	// The names tell an operator in pg_stat_activity which connection is which: "latchkey poll", or of which node if the
-	// URL says application_name.
-	name := cmp.Or(cfg.ConnConfig.RuntimeParams["application_name"], "latchkey")
-	cfg.ConnConfig.RuntimeParams["application_name"] = name
 	polls.ConnConfig.RuntimeParams["application_name"] = name + " poll"
-	listen.RuntimeParams["application_name"] = cmp.Or(listen.RuntimeParams["application_name"], name) + " listen"
-	e := &postgresEngine{listenConfig: listen}
-	if e.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
-		return nil, fmt.Errorf("postgres: %w", err)
-	}
+	e := &postgresEngine{pool: pool, listenConfig: listen}
 	if e.polls, err = pgxpool.NewWithConfig(ctx, polls); err != nil {
-		e.pool.Close()
+		pool.Close()
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
 	return e, nil

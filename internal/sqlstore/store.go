@@ -71,16 +71,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if (cfg.SQLitePath == "") == (cfg.PostgresURL == "") {
 		return nil, errors.New("sqlstore: either SQLitePath or PostgresURL is needed")
 	}
-	if err := checkSchema(ctx, cfg); err != nil {
-		return nil, fmt.Errorf("sqlstore: %w", err)
-	}
-	var e engine
-	var err error
-	if cfg.PostgresURL != "" {
-		e, err = openPostgres(ctx, cfg.PostgresURL, cfg.ListenURL)
-	} else {
-		e, err = openSQLite(cfg.SQLitePath)
-	}
+	e, err := openEngine(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: %w", err)
 	}
@@ -88,6 +79,30 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		engine: e, cache: cfg.Cache, now: cfg.Now, logger: cfg.Logger, placeholder: cfg.PlaceholderDomain,
 		changed: make(chan struct{}, 1),
 	}, nil
+}
+
+// openEngine opens the engine of a database whose schema fits.
+func openEngine(ctx context.Context, cfg Config) (engine, error) {
+	if cfg.PostgresURL == "" {
+		if err := checkSchema(ctx, cfg); err != nil {
+			return nil, err
+		}
+		return openSQLite(cfg.SQLitePath)
+	}
+	// At the same time: making a connection takes a server longer than the look at the schema.
+	checked := make(chan error, 1)
+	go func() { checked <- checkSchema(ctx, cfg) }()
+	e, err := openPostgres(ctx, cfg.PostgresURL, cfg.ListenURL)
+	if schemaErr := <-checked; schemaErr != nil {
+		if err == nil {
+			_ = e.close() // nothing was written
+		}
+		return nil, schemaErr
+	}
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
 }
 
 // Close writes what was accepted and closes the database. Later calls return auth.ErrUnavailable.
