@@ -59,6 +59,22 @@ type AppToken struct {
 	ExpiresAt   Time   `json:"expires_at"`
 }
 
+// Introspection is the answer of POST /introspect about a good token (RFC 7662 §2.2). About any other it is Inactive.
+type Introspection struct {
+	Active    bool   `json:"active"` // true
+	Subject   string `json:"sub"`    // the user's id
+	Username  string `json:"username"`
+	Guest     bool   `json:"guest"`
+	TokenType string `json:"token_type"` // Bearer
+	IssuedAt  int64  `json:"iat"`        // when the session was made, in unix seconds
+	ExpiresAt int64  `json:"exp"`        // when it ends unless it is used before, in unix seconds
+}
+
+// Inactive is the answer of POST /introspect about a token that is not good, for whatever reason.
+type Inactive struct {
+	Active bool `json:"active"` // false
+}
+
 // User is the signed-in user as GET /user answers it. Avatar and PhoneNumber are nil when unknown.
 type User struct {
 	ID            int64   `json:"id"`

@@ -109,6 +109,9 @@ func TestReadmeExamplesWork(t *testing.T) {
 				method = http.MethodPost
 			}
 		}
+		if body != "" && !slices.ContainsFunc(header, func(line string) bool { return strings.HasPrefix(line, "Content-Type:") }) {
+			header = append(header, "Content-Type: application/x-www-form-urlencoded") // as curl
+		}
 		path, ok := strings.CutPrefix(address, "http://127.0.0.1:8080")
 		if !ok {
 			t.Fatalf("got command %q, want one for the program on its default address", args)

@@ -1,7 +1,7 @@
 package web
 
 import (
-	"fmt"
+	"errors"
 	"net/http"
 	"time"
 
@@ -9,21 +9,14 @@ import (
 	"github.com/ideaegg/latchkey/internal/auth"
 )
 
-// errServerKey is the auth.ErrUnauthorized of a request that only a trusted backend may make.
-var errServerKey = fmt.Errorf("%w: no server key", auth.ErrUnauthorized)
-
 // appToken answers trusted backends alone: a token of an app can do more than any user's.
 func (s *Server) appToken(c *call) error {
-	err := c.guess(func() error {
-		if trusted, err := c.fromTrustedBackend(); err != nil || !trusted {
+	if err := c.needServerKey(); err != nil {
+		if errors.Is(err, errServerKey) {
 			s.cfg.Service.Audit(c.r.Context(), auth.AuditEvent{
 				Kind: auth.AuditWeChatTokenRead, Outcome: auth.AuditRefused, Reason: auth.ReasonNoProof, Origin: c.origin(),
 			})
-			return errServerKey
 		}
-		return nil
-	})
-	if err != nil {
 		return err
 	}
 	token, err := s.cfg.Service.AppToken(c.r.Context(), c.query("app_id"), c.origin())

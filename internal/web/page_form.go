@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 )
 
+const formType = "application/x-www-form-urlencoded"
+
 // form is what a page's form sent, by the names of its inputs.
 type form map[string]string
 
@@ -17,7 +19,7 @@ func (c *call) form() (form, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !isPlain(c.r.Header, "application/x-www-form-urlencoded") {
+	if !isPlain(c.r.Header, formType) {
 		return nil, errMediaType
 	}
 	values, err := url.ParseQuery(string(body))

@@ -61,6 +61,7 @@ func (s *Server) table() []route {
 		{http.MethodDelete, "/user/sessions/{id}", requiredAuth, s.deleteSession},
 
 		{http.MethodGet, "/wechat/access_token", open, s.appToken},
+		{http.MethodPost, "/introspect", open, s.introspect},
 		{anyMethod, verifyPath, forProxies, s.verify},
 		{anyMethod, verifyPath + "/{original...}", forProxies, s.verify},
 	}

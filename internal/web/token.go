@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/ideaegg/latchkey/internal/auth"
@@ -84,5 +85,19 @@ func (c *call) fromTrustedBackend() (bool, error) {
 	}
 	return true, nil
 }
+
+// needServerKey returns errServerKey if the request does not come from a trusted backend, and counts that against the
+// address.
+func (c *call) needServerKey() error {
+	return c.guess(func() error {
+		if trusted, err := c.fromTrustedBackend(); err != nil || !trusted {
+			return errServerKey
+		}
+		return nil
+	})
+}
+
+// errServerKey is the auth.ErrUnauthorized of a request that only a trusted backend may make.
+var errServerKey = fmt.Errorf("%w: no server key", auth.ErrUnauthorized)
 
 var errTokenConflict = errors.New("two different tokens in one request")

@@ -82,6 +82,7 @@ func TestDocumentCoversTheseOperations(t *testing.T) {
 		"DELETE /user/sessions/{id}":    "revokeSession",
 		"GET /verify":                   "verifyToken",
 		"GET /wechat/access_token":      "getWeChatAccessToken",
+		"POST /introspect":              "introspectToken",
 		"GET /healthz":                  "getHealth",
 		"GET /readyz":                   "getReadiness",
 		"GET /openapi.json":             "getOpenAPI",
