@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/term"
@@ -22,6 +23,7 @@ type bench struct {
 	program   string
 	databases databases
 	report    report.Report
+	faults    sync.Mutex // while report.Faults gets another one
 	progress  *progressLine
 	name      string // of the measurement under way
 
@@ -88,6 +90,8 @@ func (b *bench) load(ctx context.Context, p load.Plan) (load.Result, error) {
 		return r, err
 	}
 	if fault := r.Fault(); fault != "" {
+		b.faults.Lock()
+		defer b.faults.Unlock()
 		b.report.Faults = append(b.report.Faults, fmt.Sprintf("%s, %s %s: %s", b.name, p.Method, p.Path, fault))
 	}
 	return r, nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -8,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// becomeIdle puts every thread of this process into the class SCHED_IDLE (sched(7)). Those that are started later inherit
-// it from one of them.
+// becomeIdle gives every thread of this process the priority of the service's helper: the class SCHED_IDLE (sched(7)), or
+// nice 19 where that is refused. Threads that are started later inherit it from one of them.
 func becomeIdle() error {
 	attr := &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}
 	for range 2 { // the second time for threads that were started meanwhile
@@ -22,8 +23,12 @@ func becomeIdle() error {
 			if err != nil {
 				return err
 			}
-			if err := unix.SchedSetAttr(tid, attr, 0); err != nil {
-				return fmt.Errorf("SCHED_IDLE: %w", err)
+			err = unix.SchedSetAttr(tid, attr, 0)
+			if err != nil {
+				err = unix.Setpriority(unix.PRIO_PROCESS, tid, 19)
+			}
+			if err != nil && !errors.Is(err, unix.ESRCH) { // it has ended
+				return fmt.Errorf("lower the priority: %w", err)
 			}
 		}
 	}

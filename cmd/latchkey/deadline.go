@@ -26,7 +26,7 @@ func (l lazyListener) Accept() (net.Conn, error) {
 
 // lazyConn is a connection that remembers its deadlines and tells the socket of an earlier one only. A socket that still
 // has one that was moved since ends its wait too early; then the wait goes on. It has none of the short cuts of a TCPConn
-// (ReadFrom, WriteTo): those would end too early.
+// (ReadFrom, WriteTo): those would end too early. Unlike a TCPConn it may have one Write at a time, as net/http does.
 type lazyConn struct {
 	net.Conn
 
@@ -89,6 +89,7 @@ func (c *lazyConn) SetWriteDeadline(t time.Time) error { return c.write.move(t) 
 // having said what is wanted, so that one of them sees the other.
 type lazyDeadline struct {
 	tell    func(time.Time) error // the socket
+	epoch   time.Time             // what deadlines are counted from, by the monotonic clock
 	waiting atomic.Int32
 	wanted  atomic.Int64 // as since returns
 
@@ -99,25 +100,22 @@ type lazyDeadline struct {
 // never is a deadline that does not come.
 const never = math.MaxInt64
 
-// epoch is what deadlines are counted from, by the monotonic clock.
-var epoch = time.Now()
-
-// since is t in nanoseconds after epoch. A t long ago, which is how net/http ends a wait, is negative.
-func since(t time.Time) int64 {
+// since is t in nanoseconds after the epoch. A t long ago, which is how net/http ends a wait, is negative.
+func (d *lazyDeadline) since(t time.Time) int64 {
 	if t.IsZero() {
 		return never
 	}
-	return int64(t.Sub(epoch))
+	return int64(t.Sub(d.epoch))
 }
 
 func (d *lazyDeadline) init(tell func(time.Time) error) {
-	d.tell = tell
+	d.tell, d.epoch = tell, time.Now()
 	d.wanted.Store(never)
 	d.told.Store(never)
 }
 
 func (d *lazyDeadline) move(t time.Time) error {
-	d.wanted.Store(since(t))
+	d.wanted.Store(d.since(t))
 	if d.waiting.Load() > 0 {
 		return d.hasten()
 	}
@@ -154,7 +152,7 @@ func (d *lazyDeadline) goOn(err error) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	wanted := d.wanted.Load()
-	if wanted <= int64(time.Since(epoch)) {
+	if wanted <= int64(time.Since(d.epoch)) {
 		return false
 	}
 	return d.pass(wanted) == nil
@@ -166,5 +164,5 @@ func (d *lazyDeadline) pass(at int64) error {
 	if at == never {
 		return d.tell(time.Time{})
 	}
-	return d.tell(epoch.Add(time.Duration(at)))
+	return d.tell(d.epoch.Add(time.Duration(at)))
 }

@@ -98,6 +98,9 @@ func TestDeadlineEndsTheWaitOfASilentClient(t *testing.T) {
 	wantRead(t, c, "still there")
 }
 
+// moved is a deadline that a busy machine has time to move before it comes.
+const moved = time.Second
+
 func TestDeadlineMovesWhileSomebodyWaits(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -105,8 +108,8 @@ func TestDeadlineMovesWhileSomebodyWaits(t *testing.T) {
 		first, second time.Duration // 0: none
 		want          string        // empty: a timeout
 	}{
-		{"later", 50 * time.Millisecond, time.Hour, "late"},
-		{"never", 50 * time.Millisecond, 0, "late"},
+		{"later", moved, time.Hour, "late"},
+		{"never", moved, 0, "late"},
 		{"earlier", time.Hour, 50 * time.Millisecond, ""},
 		{"from never", 0, 50 * time.Millisecond, ""},
 		{"to the past", time.Hour, -time.Hour, ""},
@@ -133,7 +136,7 @@ func TestDeadlineMovesWhileSomebodyWaits(t *testing.T) {
 			waitUntilRead(c)
 			setDeadline(t, c.SetReadDeadline, after(test.second))
 			if test.want != "" {
-				time.Sleep(100 * time.Millisecond) // beyond the first
+				time.Sleep(moved + 10*time.Millisecond) // beyond the first
 				send(t, client, test.want)
 			}
 			got := <-done
@@ -207,7 +210,7 @@ func TestWriteThatWaitsForTheClient(t *testing.T) {
 	t.Run("goes on when its deadline is moved", func(t *testing.T) {
 		t.Parallel()
 		c, client := lazyPair(t)
-		setDeadline(t, c.SetWriteDeadline, time.Now().Add(50*time.Millisecond))
+		setDeadline(t, c.SetWriteDeadline, time.Now().Add(moved))
 		var writing sync.WaitGroup
 		writing.Go(func() {
 			if n, err := c.Write(content); err != nil || n != len(content) {
@@ -217,7 +220,7 @@ func TestWriteThatWaitsForTheClient(t *testing.T) {
 		})
 		time.Sleep(20 * time.Millisecond)
 		setDeadline(t, c.SetWriteDeadline, time.Now().Add(time.Minute))
-		time.Sleep(100 * time.Millisecond) // beyond the first
+		time.Sleep(moved + 10*time.Millisecond) // beyond the first
 		got, err := io.ReadAll(client)
 		if err != nil || !bytes.Equal(got, content) {
 			t.Errorf("got %d bytes, %v, want the %d that were written", len(got), err, len(content))

@@ -32,20 +32,18 @@ func (s *Store) Follow(ctx context.Context) {
 	var helpers sync.WaitGroup
 	defer helpers.Wait()
 	helpers.Go(func() { s.notify(ctx) })
-	listen := sync.OnceFunc(func() {
-		helpers.Go(func() {
-			s.engine.listen(ctx, func() {
-				select {
-				case woken <- struct{}{}:
-				default:
-				}
-			})
+	listen := func() {
+		s.engine.listen(ctx, func() {
+			select {
+			case woken <- struct{}{}:
+			default:
+			}
 		})
-	})
+	}
 	f := follower{store: s}
 	tick := time.NewTicker(followInterval)
 	defer tick.Stop()
-	failing := false
+	failing, listening := false, false
 	for {
 		err := f.look(ctx)
 		if ctx.Err() != nil {
@@ -55,7 +53,10 @@ func (s *Store) Follow(ctx context.Context) {
 			failing = err != nil
 			s.logFollowing(err)
 		}
-		listen() // not before the first look, which needs a connection sooner
+		if !listening { // not before the first look, which needs a connection sooner
+			listening = true
+			helpers.Go(listen)
+		}
 		select {
 		case <-ctx.Done():
 			return

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/ideaegg/latchkey/internal/auth"
@@ -85,29 +84,30 @@ func (c *call) accepted() error {
 }
 
 // newRequestID returns 20 characters of base32 (RFC 4648): 100 random bits.
-func newRequestID() string {
+func (s *Server) newRequestID() string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 	var id [20]byte
-	s := idSources.Get().(*idSource)
-	if s.used+len(id) > len(s.random) {
-		_, _ = rand.Read(s.random[:]) // never fails: it ends the program instead
-		s.used = 0
+	random, ok := s.idSources.Get().(*idSource)
+	if !ok {
+		random = new(idSource)
 	}
-	for i, b := range s.random[s.used:][:len(id)] {
-		id[i] = alphabet[b%32]
+	if random.left < len(id) {
+		_, _ = rand.Read(random.bytes[:]) // never fails: it ends the program instead
+		random.left = len(random.bytes)
 	}
-	s.used += len(id)
-	idSources.Put(s)
+	for i := range id {
+		random.left--
+		id[i] = alphabet[random.bytes[random.left]%32]
+	}
+	s.idSources.Put(random)
 	return string(id[:])
 }
 
-// idSource has random bytes for some ids: asking the system for each took longer than all else about it.
+// idSource has random bytes for 25 ids: asking the system for each took longer than all else about it.
 type idSource struct {
-	random [500]byte
-	used   int
+	bytes [500]byte
+	left  int
 }
-
-var idSources = sync.Pool{New: func() any { return &idSource{used: len(idSource{}.random)} }}
 
 // responseWriter remembers what was answered.
 type responseWriter struct {

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -54,6 +55,7 @@ type Server struct {
 	routes     routes
 	entry      step
 	observer   *observer
+	idSources  sync.Pool           // of *idSource
 	limits     *limits             // nil: none
 	proxyHint  *proxyHint          // nil: nobody to tell
 	serverKeys [][sha256.Size]byte // hashed, so that comparing tells nothing about lengths
@@ -111,6 +113,6 @@ func New(cfg Config) (*Server, error) {
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{w: responseWriter{ResponseWriter: w}, r: r, server: s, ids: [1]string{newRequestID()}, began: s.cfg.Now()}
+	c := &call{w: responseWriter{ResponseWriter: w}, r: r, server: s, ids: [1]string{s.newRequestID()}, began: s.cfg.Now()}
 	s.entry(c)
 }

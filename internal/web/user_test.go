@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -360,4 +361,21 @@ func TestDeletedUserLeavesNothing(t *testing.T) {
 			}
 		})
 	})
+}
+
+// A client of HTTP/1.0 keeps its connection only if it is told how long the answer is.
+func TestAnswersSayHowLongTheyAre(t *testing.T) {
+	t.Parallel()
+	s := apitest.OnSQLite(t, apitest.Options{})
+	token := signUp(t, s, "john_smith").Token()
+	for _, length := range []int{30, 1500, 2000} {
+		avatar := "https://example.com/" + strings.Repeat("a", length-len("https://example.com/"))
+		want(t, s.Put("/user", object{"avatar": avatar}, apitest.Bearing(token)), http.StatusOK)
+		a, head := s.Get("/user", apitest.Bearing(token)), s.Do(http.MethodHead, "/user", nil, apitest.Bearing(token))
+		for method, got := range map[string]string{"GET": a.Header.Get("Content-Length"), "HEAD": head.Header.Get("Content-Length")} {
+			if want := strconv.Itoa(len(a.Body)); got != want {
+				t.Errorf("%s with an avatar of %d: got Content-Length %q, want %q", method, length, got, want)
+			}
+		}
+	}
 }
