@@ -29,7 +29,8 @@ const (
 // sqliteEngine is the embedded database. One goroutine owns the writing connection: it takes all writes that wait, runs
 // each inside a savepoint of its own, and commits them together, so that one fsync serves all of them.
 type sqliteEngine struct {
-	db      *sql.DB // readers
+	db      *sql.DB  // readers
+	reads   sync.Map // from the text of each read to its *sql.Stmt
 	queue   chan *groupWrite
 	closing chan struct{}
 	done    chan struct{}
@@ -117,7 +118,7 @@ func (e *sqliteEngine) read(ctx context.Context, f func(context.Context, querier
 		return err
 	}
 	// The driver would start a goroutine for every statement whose context can end; these take microseconds.
-	return classifySQLite(f(context.WithoutCancel(ctx), sqliteReader{e.db, e.closing}))
+	return classifySQLite(f(context.WithoutCancel(ctx), sqliteReader{e}))
 }
 
 func (e *sqliteEngine) write(ctx context.Context, f func(context.Context, querier) error) error {
@@ -349,23 +350,45 @@ func (w *sqliteWriter) rows(ctx context.Context, query string, args []any, scan 
 
 func (w *sqliteWriter) later(ctx context.Context, s statement) error { return s.run(ctx, w) }
 
-// sqliteReader runs statements on the pool of reading connections.
-type sqliteReader struct {
-	db      *sql.DB
-	closing <-chan struct{}
-}
+// sqliteReader runs statements on the pool of reading connections. Each connection keeps what it has prepared: reading the
+// text of a short statement takes it longer than running it.
+type sqliteReader struct{ e *sqliteEngine }
 
 func (r sqliteReader) exec(context.Context, string, ...any) (int64, error) {
 	return 0, errors.New("sqlite: a write outside a write transaction")
 }
 
+func (r sqliteReader) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
+	if s, ok := r.e.reads.Load(query); ok {
+		return s.(*sql.Stmt), nil
+	}
+	s, err := r.e.db.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	if first, late := r.e.reads.LoadOrStore(query, s); late {
+		defer func() { _ = s.Close() }()
+		return first.(*sql.Stmt), nil
+	}
+	return s, nil
+}
+
 func (r sqliteReader) row(ctx context.Context, query string, args []any, dest ...any) error {
-	return r.unlessClosed(r.db.QueryRowContext(ctx, query, args...).Scan(dest...))
+	s, err := r.stmt(ctx, query) //nolint:sqlclosecheck // kept until the pool is closed
+	if err == nil {
+		err = s.QueryRowContext(ctx, args...).Scan(dest...)
+	}
+	return r.unlessClosed(err)
 }
 
 func (r sqliteReader) rows(ctx context.Context, query string, args []any, scan func(func(dest ...any) error) error) error {
-	rows, err := r.db.QueryContext(ctx, query, args...)
-	return r.unlessClosed(eachRow(rows, err, scan))
+	s, err := r.stmt(ctx, query) //nolint:sqlclosecheck // kept until the pool is closed
+	if err == nil {
+		var rows *sql.Rows
+		rows, err = s.QueryContext(ctx, args...)
+		err = eachRow(rows, err, scan)
+	}
+	return r.unlessClosed(err)
 }
 
 func (r sqliteReader) later(ctx context.Context, s statement) error { return s.run(ctx, r) }
@@ -376,7 +399,7 @@ func (r sqliteReader) unlessClosed(err error) error {
 		return err
 	}
 	select {
-	case <-r.closing:
+	case <-r.e.closing:
 		return errClosed
 	default:
 		return err
