@@ -34,13 +34,11 @@ func bothWays(s *apitest.Server, token string) map[string]apitest.Answer {
 
 func TestIntrospectionTellsATrustedBackendWhoseTokenItIs(t *testing.T) {
 	t.Parallel()
-	o := introspectOptions()
-	o.Clock = apitest.NewClock()
-	apitest.Each(t, o, func(t *testing.T, s *apitest.Server) {
-		begun := o.Clock.Now()
+	apitest.Each(t, introspectOptions(), func(t *testing.T, s *apitest.Server) {
+		begun := s.Clock.Now()
 		john, guest := signUp(t, s, "john_smith"), signUpGuest(t, s)
-		o.Clock.Advance(2 * time.Hour)
-		used := o.Clock.Now()
+		s.Clock.Advance(2 * time.Hour)
+		used := s.Clock.Now()
 		for _, who := range []struct {
 			token string
 			want  latchkey.Introspection
@@ -73,11 +71,9 @@ func TestIntrospectionTellsATrustedBackendWhoseTokenItIs(t *testing.T) {
 // RFC 7662 §2.2: nothing is said about a token that is not good, not even why.
 func TestIntrospectionSaysNothingAboutOtherTokens(t *testing.T) {
 	t.Parallel()
-	o := introspectOptions()
-	o.Clock = apitest.NewClock()
-	apitest.Each(t, o, func(t *testing.T, s *apitest.Server) {
+	apitest.Each(t, introspectOptions(), func(t *testing.T, s *apitest.Server) {
 		expired := signUp(t, s, "jane").Token()
-		o.Clock.Advance(apitest.SessionIdle + time.Second)
+		s.Clock.Advance(apitest.SessionIdle + time.Second)
 		token := signUp(t, s, "john_smith").Token()
 		ended := signIn(t, s, "john_smith")
 		s.Remember(ended)
