@@ -29,8 +29,8 @@ const (
 // sqliteEngine is the embedded database. One goroutine owns the writing connection: it takes all writes that wait, runs
 // each inside a savepoint of its own, and commits them together, so that one fsync serves all of them.
 type sqliteEngine struct {
-	db      *sql.DB  // readers
-	reads   sync.Map // from the text of each read to its *sql.Stmt
+	db      *sql.DB           // readers
+	reads   *sqliteStatements // on db
 	queue   chan *groupWrite
 	closing chan struct{}
 	done    chan struct{}
@@ -66,6 +66,7 @@ func openSQLite(path string) (*sqliteEngine, error) {
 	readers.SetMaxIdleConns(max(4, 2*runtime.GOMAXPROCS(0)))
 	e := &sqliteEngine{
 		db:      readers,
+		reads:   &sqliteStatements{on: readers},
 		queue:   make(chan *groupWrite, 4*maxGroup),
 		closing: make(chan struct{}),
 		done:    make(chan struct{}),
@@ -208,10 +209,11 @@ func (e *sqliteEngine) close() error {
 
 // sqliteWriter owns the one connection that writes. Only the write loop uses it.
 type sqliteWriter struct {
-	path  string
-	db    *sql.DB
-	conn  *sql.Conn
-	stmts map[string]*sql.Stmt
+	*sqliteStatements // on conn
+
+	path string
+	db   *sql.DB
+	conn *sql.Conn
 }
 
 // commit runs first and all that waits behind it in one transaction, and tells each member how it ended.
@@ -290,7 +292,7 @@ func (w *sqliteWriter) open(ctx context.Context) error {
 		_ = db.Close()
 		return fmt.Errorf("open database for writing: %w", err)
 	}
-	w.db, w.conn, w.stmts = db, conn, make(map[string]*sql.Stmt)
+	w.db, w.conn, w.sqliteStatements = db, conn, &sqliteStatements{on: conn}
 	return nil
 }
 
@@ -299,96 +301,27 @@ func (w *sqliteWriter) close() {
 		return
 	}
 	_, _ = w.conn.ExecContext(context.Background(), "ROLLBACK") // fails when nothing is open
-	for _, s := range w.stmts {
-		_ = s.Close()
-	}
+	w.sqliteStatements.close()
 	_ = w.conn.Close()
 	_ = w.db.Close()
-	w.db, w.conn, w.stmts = nil, nil, nil
-}
-
-func (w *sqliteWriter) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
-	if s, ok := w.stmts[query]; ok {
-		return s, nil
-	}
-	s, err := w.conn.PrepareContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	w.stmts[query] = s
-	return s, nil
-}
-
-func (w *sqliteWriter) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	s, err := w.stmt(ctx, query) //nolint:sqlclosecheck // kept for the life of the connection, closed in close
-	if err != nil {
-		return 0, err
-	}
-	res, err := s.ExecContext(ctx, args...)
-	if err != nil {
-		return 0, err
-	}
-	return res.RowsAffected()
-}
-
-func (w *sqliteWriter) row(ctx context.Context, query string, args []any, dest ...any) error {
-	s, err := w.stmt(ctx, query) //nolint:sqlclosecheck // kept for the life of the connection, closed in close
-	if err != nil {
-		return err
-	}
-	return s.QueryRowContext(ctx, args...).Scan(dest...)
-}
-
-func (w *sqliteWriter) rows(ctx context.Context, query string, args []any, scan func(func(dest ...any) error) error) error {
-	s, err := w.stmt(ctx, query) //nolint:sqlclosecheck // kept for the life of the connection, closed in close
-	if err != nil {
-		return err
-	}
-	rows, err := s.QueryContext(ctx, args...)
-	return eachRow(rows, err, scan)
+	w.db, w.conn, w.sqliteStatements = nil, nil, nil
 }
 
 func (w *sqliteWriter) later(ctx context.Context, s statement) error { return s.run(ctx, w) }
 
-// sqliteReader runs statements on the pool of reading connections. Each connection keeps what it has prepared: reading the
-// text of a short statement takes it longer than running it.
+// sqliteReader runs statements on the pool of reading connections.
 type sqliteReader struct{ e *sqliteEngine }
 
 func (r sqliteReader) exec(context.Context, string, ...any) (int64, error) {
 	return 0, errors.New("sqlite: a write outside a write transaction")
 }
 
-func (r sqliteReader) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
-	if s, ok := r.e.reads.Load(query); ok {
-		return s.(*sql.Stmt), nil
-	}
-	s, err := r.e.db.PrepareContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	if first, late := r.e.reads.LoadOrStore(query, s); late {
-		defer func() { _ = s.Close() }()
-		return first.(*sql.Stmt), nil
-	}
-	return s, nil
-}
-
 func (r sqliteReader) row(ctx context.Context, query string, args []any, dest ...any) error {
-	s, err := r.stmt(ctx, query) //nolint:sqlclosecheck // kept until the pool is closed
-	if err == nil {
-		err = s.QueryRowContext(ctx, args...).Scan(dest...)
-	}
-	return r.unlessClosed(err)
+	return r.unlessClosed(r.e.reads.row(ctx, query, args, dest...))
 }
 
 func (r sqliteReader) rows(ctx context.Context, query string, args []any, scan func(func(dest ...any) error) error) error {
-	s, err := r.stmt(ctx, query) //nolint:sqlclosecheck // kept until the pool is closed
-	if err == nil {
-		var rows *sql.Rows
-		rows, err = s.QueryContext(ctx, args...)
-		err = eachRow(rows, err, scan)
-	}
-	return r.unlessClosed(err)
+	return r.unlessClosed(r.e.reads.rows(ctx, query, args, scan))
 }
 
 func (r sqliteReader) later(ctx context.Context, s statement) error { return s.run(ctx, r) }
@@ -404,6 +337,67 @@ func (r sqliteReader) unlessClosed(err error) error {
 	default:
 		return err
 	}
+}
+
+// sqliteStatements runs statements that it has prepared before, once for each connection: reading the text of a short one
+// takes longer than running it. It is safe for concurrent use if what they are prepared on is.
+type sqliteStatements struct {
+	on interface {
+		PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
+	}
+	known sync.Map // from the text to its *sql.Stmt
+}
+
+func (p *sqliteStatements) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
+	if s, ok := p.known.Load(query); ok {
+		return s.(*sql.Stmt), nil
+	}
+	s, err := p.on.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	if first, late := p.known.LoadOrStore(query, s); late {
+		defer func() { _ = s.Close() }()
+		return first.(*sql.Stmt), nil
+	}
+	return s, nil
+}
+
+func (p *sqliteStatements) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	s, err := p.stmt(ctx, query) //nolint:sqlclosecheck // kept as long as the connections
+	if err != nil {
+		return 0, err
+	}
+	res, err := s.ExecContext(ctx, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+func (p *sqliteStatements) row(ctx context.Context, query string, args []any, dest ...any) error {
+	s, err := p.stmt(ctx, query) //nolint:sqlclosecheck // kept as long as the connections
+	if err != nil {
+		return err
+	}
+	return s.QueryRowContext(ctx, args...).Scan(dest...)
+}
+
+func (p *sqliteStatements) rows(ctx context.Context, query string, args []any, scan func(func(dest ...any) error) error) error {
+	s, err := p.stmt(ctx, query) //nolint:sqlclosecheck // kept as long as the connections
+	if err != nil {
+		return err
+	}
+	rows, err := s.QueryContext(ctx, args...)
+	return eachRow(rows, err, scan)
+}
+
+// close ends the statements, for a connection that is ended before its time.
+func (p *sqliteStatements) close() {
+	p.known.Range(func(_, s any) bool {
+		_ = s.(*sql.Stmt).Close()
+		return true
+	})
 }
 
 func eachRow(rows *sql.Rows, err error, scan func(func(dest ...any) error) error) error {

@@ -99,10 +99,7 @@ func openEngine(ctx context.Context, cfg Config) (engine, error) {
 		}
 		return nil, schemaErr
 	}
-	if err != nil {
-		return nil, err
-	}
-	return e, nil
+	return e, err
 }
 
 // Close writes what was accepted and closes the database. Later calls return auth.ErrUnavailable.

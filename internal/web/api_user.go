@@ -8,22 +8,12 @@ import (
 	"github.com/ideaegg/latchkey/internal/auth"
 )
 
-// bodyOfKnownLength is up to how many bytes net/http says by itself how long a body is (its bufferBeforeChunkingSize); of a
-// longer one we do.
-const bodyOfKnownLength = 2000
-
 func (s *Server) getUser(c *call) error {
 	p := c.prepared()
 	if p.err != nil {
 		return p.err
 	}
-	h := c.w.Header()
-	h["Content-Type"] = jsonType
-	if len(p.body) > bodyOfKnownLength {
-		h["Content-Length"] = []string{strconv.Itoa(len(p.body))}
-	}
-	c.w.WriteHeader(http.StatusOK)
-	_, _ = c.w.Write(p.body) // the client is gone: there is nobody to tell
+	c.send(http.StatusOK, p.body)
 	return nil
 }
 

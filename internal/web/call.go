@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"github.com/ideaegg/latchkey/internal/auth"
@@ -62,10 +63,23 @@ func (c *call) json(status int, body any) error {
 	if err != nil {
 		return fmt.Errorf("encode answer: %w", err)
 	}
-	c.w.Header()["Content-Type"] = jsonType
-	c.w.WriteHeader(status)
-	_, _ = c.w.Write(b) // the client is gone: there is nobody to tell
+	c.send(status, b)
 	return nil
+}
+
+// bodyOfKnownLength is up to how many bytes net/http says by itself how long a body is (its bufferBeforeChunkingSize); of a
+// longer one we do.
+const bodyOfKnownLength = 2000
+
+// send answers with JSON that is encoded already.
+func (c *call) send(status int, body []byte) {
+	h := c.w.Header()
+	h["Content-Type"] = jsonType
+	if len(body) > bodyOfKnownLength {
+		h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
+	c.w.WriteHeader(status)
+	_, _ = c.w.Write(body) // the client is gone: there is nobody to tell
 }
 
 // id is the request's X-Request-Id.
