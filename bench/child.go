@@ -113,6 +113,15 @@ type bareServer struct {
 	stdin   io.Closer
 }
 
+// startBareTwin asks the service once, and starts a server that gives the same answer for nothing.
+func startBareTwin(ctx context.Context, s *service, method, path string, header map[string]string) (*bareServer, error) {
+	a, err := capture(ctx, method, s.url(path), header)
+	if err != nil {
+		return nil, err
+	}
+	return startBareServer(ctx, map[string]answer{path: a})
+}
+
 func startBareServer(ctx context.Context, answers map[string]answer) (*bareServer, error) {
 	cmd, err := childCommand(ctx, "child-http")
 	if err != nil {

@@ -167,9 +167,7 @@ func (b *bench) compareSizes(ctx context.Context, row report.Row, fresh bool, pl
 				}
 			}
 			r, err := b.load(ctx, plan(s))
-			return map[string]float64{
-				name + " p99": millis(r.Good.P99), name + " p50": millis(r.Good.P50), name + " max": millis(r.Good.Max), name + " rate": r.Good.Rate,
-			}, err
+			return figures(name, r.Good), err
 		}
 	}
 	f, err := b.rounds(ctx, side("many", many), side("few", few))

@@ -63,16 +63,9 @@ func measureUser(ctx context.Context, b *bench) ([]report.Row, error) {
 
 func measureVerify(ctx context.Context, b *bench) ([]report.Row, error) {
 	return b.withService(ctx, func(s *service) ([]report.Row, error) {
-		row := report.Row{Name: "verify", What: "GET /verify, 64 connections, cached | bare net/http handler", Unit: "/s"}
-		a, err := capture(ctx, http.MethodGet, s.url("/verify"), withToken(b.population.Token(0)))
-		if err != nil {
-			return nil, err
-		}
-		if a.Status == http.StatusNotFound {
-			row.Note = "not there yet"
-			return []report.Row{row}, nil
-		}
-		return b.besideBare(ctx, s, b.check(s.address, "/verify", b.tokens(preparedUsers)), row)
+		return b.besideBare(ctx, s, b.check(s.address, "/verify", b.tokens(preparedUsers)), report.Row{
+			Name: "verify", What: "GET /verify, 64 connections, cached | bare net/http handler",
+		})
 	})
 }
 
@@ -93,11 +86,7 @@ func (b *bench) check(address, path string, tokens []string) load.Plan {
 
 // besideBare measures the plan beside a server that gives the same answer for nothing.
 func (b *bench) besideBare(ctx context.Context, s *service, p load.Plan, row report.Row) ([]report.Row, error) {
-	a, err := capture(ctx, p.Method, s.url(p.Path), withToken(b.population.Token(0)))
-	if err != nil {
-		return nil, err
-	}
-	bare, err := startBareServer(ctx, map[string]answer{p.Path: a})
+	bare, err := startBareTwin(ctx, s, p.Method, p.Path, withToken(b.population.Token(0)))
 	if err != nil {
 		return nil, err
 	}
@@ -110,10 +99,7 @@ func (b *bench) besideBare(ctx context.Context, s *service, p load.Plan, row rep
 				return nil, err
 			}
 			r, err := b.load(ctx, p)
-			return map[string]float64{
-				name + " rate": r.Good.Rate, name + " p50": millis(r.Good.P50), name + " p99": millis(r.Good.P99),
-				name + " p99.9": millis(r.Good.P999), name + " max": millis(r.Good.Max),
-			}, err
+			return figures(name, r.Good), err
 		}
 	}
 	f, err := b.rounds(ctx, side("ours", s.address), side("bare", bare.address))
@@ -128,6 +114,13 @@ func (b *bench) besideBare(ctx context.Context, s *service, p load.Plan, row rep
 	tail.Ours, tail.Limit = report.Of(f["ours p99"]...), report.Of(f["bare p99"]...)
 	tail.Ratio, tail.Goal = report.RatioOf(f["ours p99"], f["bare p99"]), &report.Goal{AtMost: 1.3}
 	return []report.Row{rate, tail}, nil
+}
+
+// figures are those of a series, under names that begin with name; times in milliseconds.
+func figures(name string, s load.Series) map[string]float64 {
+	return map[string]float64{
+		name + " rate": s.Rate, name + " p50": millis(s.P50), name + " p99": millis(s.P99), name + " p99.9": millis(s.P999), name + " max": millis(s.Max),
+	}
 }
 
 func medians(f map[string][]float64, names ...string) map[string]float64 {
@@ -214,11 +207,7 @@ func measureStorm(ctx context.Context, b *bench) ([]report.Row, error) {
 		checks.Rate, checks.WarmUp, checks.Duration = checkRate, b.options.duration/4, 2*b.options.duration
 		storm := b.signIn(s.address, b.logins(preparedUsers))
 		storm.Connections, storm.WarmUp, storm.Duration = stormers, checks.WarmUp, checks.Duration
-		a, err := capture(ctx, checks.Method, s.url(checks.Path), withToken(b.population.Token(0)))
-		if err != nil {
-			return nil, err
-		}
-		bare, err := startBareServer(ctx, map[string]answer{checks.Path: a})
+		bare, err := startBareTwin(ctx, s, checks.Method, checks.Path, withToken(b.population.Token(0)))
 		if err != nil {
 			return nil, err
 		}
@@ -238,10 +227,9 @@ func measureStorm(ctx context.Context, b *bench) ([]report.Row, error) {
 				}()
 				r, err := b.load(ctx, checks)
 				err = errors.Join(err, <-done)
-				return map[string]float64{
-					name + " p99": millis(r.Good.P99), name + " p99.9": millis(r.Good.P999), name + " p50": millis(r.Good.P50),
-					name + " max": millis(r.Good.Max), name + " generator late p99": millis(r.Late.P99), name + " rate": rate,
-				}, err
+				f := figures(name, r.Good)
+				f[name+" generator late p99"], f[name+" others"] = millis(r.Late.P99), rate
+				return f, err
 			}
 		}
 		nobody := func() (float64, error) { return 0, nil }
@@ -274,10 +262,10 @@ func measureStorm(ctx context.Context, b *bench) ([]report.Row, error) {
 		return []report.Row{
 			against("storm_p99", "GET /user p99 at 2,000/s while 64 connections sign in | when quiet", "ms",
 				"storm p99", "quiet p99", &report.Goal{AtMost: 1.5}, "storm", "quiet"),
-			against("storm_sign_ins", "  sign-ins meanwhile | argon2id in a loop", "/s", "storm rate", "hashes", &report.Goal{AtLeast: .8}),
+			against("storm_sign_ins", "  sign-ins meanwhile | argon2id in a loop", "/s", "storm others", "hashes", &report.Goal{AtLeast: .8}),
 			against("storm_bare_p99", "  a bare net/http handler's p99 beside argon2id of idle priority | when quiet", "ms",
 				"bare storm p99", "bare quiet p99", nil, "bare storm", "bare quiet"),
-			against("storm_bare_hashes", "  hashes beside that handler | argon2id in a loop", "/s", "bare storm rate", "hashes", nil),
+			against("storm_bare_hashes", "  hashes beside that handler | argon2id in a loop", "/s", "bare storm others", "hashes", nil),
 		}, nil
 	})
 }
@@ -347,11 +335,7 @@ func measureGuest(ctx context.Context, b *bench) ([]report.Row, error) {
 	}
 	return b.withService(ctx, func(s *service) ([]report.Row, error) {
 		const path = "/sign_up_temporarily"
-		a, err := capture(ctx, http.MethodPost, s.url(path), nil)
-		if err != nil {
-			return nil, err
-		}
-		bare, err := startBareServer(ctx, map[string]answer{path: a})
+		bare, err := startBareTwin(ctx, s, http.MethodPost, path, nil)
 		if err != nil {
 			return nil, err
 		}
